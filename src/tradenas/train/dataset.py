@@ -1,0 +1,86 @@
+"""What a model may look at: feature rows, labels, and the return a position decided there would earn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tradenas.errors import ConfigError
+from tradenas.typing import BoolArray, Float32Array, FloatArray, IntArray
+
+__all__ = ["Dataset", "reachable"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset:
+    """One market as arrays on one time axis; row t is the decision taken at the close of candle t.
+
+    Attributes:
+        x_TF: features known at row t, float32, no NaN.  Columns stand in blocks, one per transform:
+            column `b * len(names) + j` is indicator j under transform b.
+        y_T: label of row t, NaN where it is not known (the end of the series, across gaps).
+        ready_T: rows whose features have warmed up.
+        gap_T: True where no window may span from row t-1 to row t.
+        bar_return_T: simple return earned over one bar by a position of 1 decided at row t; NaN where unknown.
+        realised_T: time (ms UTC) at which that return is known.
+        names: indicator names, one per column of a block.
+        groups: group of each indicator.
+        transforms: names of the blocks.
+        kind: `binary` (y in {0, 1}, models emit a logit) or `regression` (y in label units).
+        days_per_year: 365 for a market that never closes, 252 for one with sessions.
+    """
+
+    x_TF: Float32Array
+    y_T: Float32Array
+    ready_T: BoolArray
+    gap_T: BoolArray
+    bar_return_T: FloatArray
+    realised_T: IntArray
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    transforms: tuple[str, ...]
+    kind: Literal["binary", "regression"]
+    days_per_year: int
+
+    def __post_init__(self) -> None:
+        rows, columns = self.x_TF.shape
+        if columns != len(self.names) * len(self.transforms):
+            raise ConfigError(
+                "Dataset.x_TF",
+                got=f"{columns} columns",
+                expected=f"{len(self.names)} indicators x {len(self.transforms)} transforms",
+            )
+        for name in ("y_T", "ready_T", "gap_T", "bar_return_T", "realised_T"):
+            if getattr(self, name).shape != (rows,):
+                raise ConfigError(f"Dataset.{name}", got=str(getattr(self, name).shape), expected=f"({rows},)")
+        if not np.isfinite(self.x_TF).all():
+            row = int(np.flatnonzero(~np.isfinite(self.x_TF).all(axis=1))[0])
+            raise ConfigError(
+                "Dataset.x_TF",
+                got=f"a value that is not finite in row {row}",
+                expected="finite features",
+                fix="fill warm-up rows with 0 and leave them out of ready_T",
+            )
+
+    def __len__(self) -> int:
+        return len(self.x_TF)
+
+    def usable(self, reach: int) -> BoolArray:
+        """Rows that a model which reads `reach` rows (its own included) can learn from and be scored on."""
+        return reachable(self.gap_T, self.ready_T, reach) & np.isfinite(self.y_T) & np.isfinite(self.bar_return_T)
+
+
+def reachable(gap_T: BoolArray, ready_T: BoolArray, reach: int) -> BoolArray:
+    """Rows whose last `reach` rows are all ready, with no gap between any two of them.
+
+    >>> gap = np.array([False, False, False, True, False, False])
+    >>> reachable(gap, np.ones(6, bool), 2).tolist()
+    [False, True, True, False, True, True]
+    """
+    rows = np.arange(len(gap_T))
+    last_gap = np.maximum.accumulate(np.where(gap_T, rows, 0))
+    last_cold = np.maximum.accumulate(np.where(ready_T, -1, rows))
+    first = rows - reach + 1
+    return (first >= last_gap) & (first > last_cold) & (first >= 0)
