@@ -23,6 +23,7 @@ class Dataset:
         y_T: label of row t, NaN where it is not known (the end of the series, across gaps).
         ready_T: rows whose features have warmed up.
         gap_T: True where no window may span from row t-1 to row t.
+        past_return_T: log close-to-close return of candle t itself, known at row t; 0 where there is none.
         bar_return_T: simple return earned over one bar by a position of 1 decided at row t; NaN where unknown.
         realised_T: time (ms UTC) at which that return is known.
         names: indicator names, one per column of a block.
@@ -36,6 +37,7 @@ class Dataset:
     y_T: Float32Array
     ready_T: BoolArray
     gap_T: BoolArray
+    past_return_T: FloatArray
     bar_return_T: FloatArray
     realised_T: IntArray
     names: tuple[str, ...]
@@ -52,7 +54,7 @@ class Dataset:
                 got=f"{columns} columns",
                 expected=f"{len(self.names)} indicators x {len(self.transforms)} transforms",
             )
-        for name in ("y_T", "ready_T", "gap_T", "bar_return_T", "realised_T"):
+        for name in ("y_T", "ready_T", "gap_T", "past_return_T", "bar_return_T", "realised_T"):
             if getattr(self, name).shape != (rows,):
                 raise ConfigError(f"Dataset.{name}", got=str(getattr(self, name).shape), expected=f"({rows},)")
         if not np.isfinite(self.x_TF).all():

@@ -1,0 +1,92 @@
+"""One point of a search space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from tradenas.errors import ArchitectureError
+from tradenas.space.choice import Picked
+
+__all__ = ["Architecture"]
+
+
+class Architecture(Mapping[str, Picked]):
+    """One option for every active choice: immutable, hashable, JSON.
+
+    >>> a = Architecture({"layer0/op": "conv3", "layer0/width": 16})
+    >>> a["layer0/op"], a == Architecture.from_json(a.to_json()), len(a.digest)
+    ('conv3', True, 12)
+    """
+
+    __slots__ = ("_digest", "_items")
+
+    def __init__(self, items: Mapping[str, Picked] | Iterable[tuple[str, Picked]]) -> None:
+        self._items: dict[str, Picked] = dict(items)
+        self._digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def __getitem__(self, name: str) -> Picked:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Architecture) and self._items == other._items
+
+    def __repr__(self) -> str:
+        return f"Architecture({self.describe()})"
+
+    @property
+    def digest(self) -> str:
+        """The first 12 hex digits of SHA-256 over the JSON form; names the architecture everywhere."""
+        return self._digest
+
+    def to_json(self) -> str:
+        """Sorted, compact JSON."""
+        return json.dumps(self._items, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """The inverse of `to_json`."""
+        return cls.from_plain(json.loads(text))
+
+    @classmethod
+    def from_plain(cls, items: Mapping[str, object]) -> Architecture:
+        """From what a JSON reader gives, where tuples came back as lists."""
+        plain: dict[str, Picked] = {}
+        for name, value in items.items():
+            if isinstance(value, list):
+                plain[name] = tuple(value)
+            elif isinstance(value, (str, int, float)):
+                plain[name] = value
+            else:
+                raise ArchitectureError(name, got=repr(value), expected="text, a number or a list of them")
+        return cls(plain)
+
+    def describe(self) -> str:
+        """One line for people: inputs first, then the layers.
+
+        >>> Architecture({"input/lookback": 20, "layer0/op": "conv3", "layer0/width": 16}).describe()
+        'lookback 20 | conv3 16'
+        """
+        parts: dict[str, list[str]] = {}
+        for name, value in self._items.items():
+            head, _, tail = name.partition("/")
+            if name == "depth" or value in ("none", 0.0):
+                continue
+            if head == "input":
+                words = tail.removeprefix("group/")
+                if value == "off":
+                    continue
+                parts.setdefault(head, []).append(words if value == "on" else f"{words} {value}")
+            else:
+                parts.setdefault(head, []).append(f"drop {value}" if tail == "dropout" else str(value))
+        return " | ".join((", " if head == "input" else " ").join(words) for head, words in parts.items())

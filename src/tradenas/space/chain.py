@@ -1,0 +1,89 @@
+"""The chain blueprint: layers in a row over chosen inputs (the One-Shot chapter's space)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tradenas.errors import SpaceError
+from tradenas.space.choice import Choice
+from tradenas.space.space import SearchSpace
+
+__all__ = ["CHAIN_OPS", "Chain"]
+
+CHAIN_OPS = (
+    "skip", "dense", "conv3", "conv5", "separable3", "separable5", "dilated3", "residual", "gated", "lstm", "gru",
+)  # fmt: skip
+#: Ops that end in their own nonlinearity, or are none: no activation is chosen for them.
+SELF_ACTIVATED = ("skip", "gated", "lstm", "gru")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Inputs, then `depth` layers in a row; each layer chooses its op, width, activation, norm and dropout.
+
+    Choices: `input/lookback` (rows that the input filters read), `input/transform`, `input/group/<name>` (on, off),
+    `depth`, and for each layer `layer<i>/{op,width,activation,norm,dropout}`.
+
+    Args:
+        depths: numbers of layers on offer.
+        ops: operations on offer in every layer; see `tradenas.nn.ops`.
+        widths: channels after a layer.
+        activations: what follows an op that is linear.
+        norms: `none`, `layer` (per row, streamable) or `batch` (over rows; ranking recalibrates it per subnet).
+        dropouts: rates of channel dropout.
+        lookbacks: rows that the input filter bank reads; the memory of the network reaches a little further.
+        transforms: feature transforms on offer; each is a block of the feature table.
+        groups: feature groups that may be switched off.  A group of the table not named here is always on.
+
+    >>> chain = Chain(depths=(1, 2), ops=("dense", "conv3"), widths=(16, 32), activations=("relu",), norms=("none",),
+    ...               dropouts=(0.0,), lookbacks=(20,), transforms=("zscore",))
+    >>> chain.space().size()
+    20
+    """
+
+    kind: Literal["chain"] = "chain"
+    depths: tuple[int, ...] = (1, 2, 3, 4)
+    ops: tuple[str, ...] = ("skip", "dense", "conv3", "conv5", "separable3", "dilated3", "residual", "gated")
+    widths: tuple[int, ...] = (16, 32, 64)
+    activations: tuple[str, ...] = ("relu", "gelu", "tanh", "sigmoid", "leaky_relu")
+    norms: tuple[str, ...] = ("none", "layer")
+    dropouts: tuple[float, ...] = (0.0, 0.1, 0.2)
+    lookbacks: tuple[int, ...] = (5, 10, 20, 50, 100)
+    transforms: tuple[str, ...] = ("zscore",)
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("depths", 1, 6), ("widths", 1, 1024), ("lookbacks", 1, 10_000)):
+            values = getattr(self, name)
+            if not values or list(values) != sorted(set(values)) or values[0] < low or values[-1] > high:
+                raise SpaceError(
+                    f"space.{name}", got=str(values), expected=f"rising whole numbers from {low} to {high}"
+                )
+        if any(not 0.0 <= p < 1.0 for p in self.dropouts):
+            raise SpaceError("space.dropouts", got=str(self.dropouts), expected="rates from 0 up to but not with 1")
+
+    def space(self) -> SearchSpace:
+        """The choices of this blueprint, in the order in which they are made."""
+        choices = [
+            Choice(name="input/lookback", options=self.lookbacks),
+            Choice(name="input/transform", options=self.transforms),
+            *(Choice(name=f"input/group/{group}", options=("off", "on")) for group in self.groups),
+            Choice(name="depth", options=self.depths),
+        ]
+        weighted = tuple(op for op in self.ops if op != "skip")
+        linear = tuple(op for op in self.ops if op not in SELF_ACTIVATED)
+        for i in range(max(self.depths)):
+            layer = f"layer{i}"
+            deep = {"depth": tuple(d for d in self.depths if d > i)}
+            choices.append(Choice(name=f"{layer}/op", options=self.ops, when=deep))
+            choices.append(Choice(name=f"{layer}/width", options=self.widths, when=deep))
+            for what, options, ops in (
+                ("activation", self.activations, linear),
+                ("norm", self.norms, weighted),
+                ("dropout", self.dropouts, weighted),
+            ):
+                if ops:
+                    when = {**deep, f"{layer}/op": ops}
+                    choices.append(Choice(name=f"{layer}/{what}", options=options, when=when))
+        return SearchSpace(choices)
