@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tradenas.errors import SpaceError
-from tradenas.space.choice import Choice
+from tradenas.space.choice import Choice, Option
 from tradenas.space.space import SearchSpace
 
 __all__ = ["CHAIN_OPS", "Chain"]
@@ -75,7 +75,7 @@ class Chain:
         linear = tuple(op for op in self.ops if op not in SELF_ACTIVATED)
         for i in range(max(self.depths)):
             layer = f"layer{i}"
-            deep = {"depth": tuple(d for d in self.depths if d > i)}
+            deep: dict[str, tuple[Option, ...]] = {"depth": tuple(d for d in self.depths if d > i)}
             choices.append(Choice(name=f"{layer}/op", options=self.ops, when=deep))
             choices.append(Choice(name=f"{layer}/width", options=self.widths, when=deep))
             for what, options, ops in (
@@ -84,6 +84,6 @@ class Chain:
                 ("dropout", self.dropouts, weighted),
             ):
                 if ops:
-                    when = {**deep, f"{layer}/op": ops}
+                    when: dict[str, tuple[Option, ...]] = {**deep, f"{layer}/op": ops}
                     choices.append(Choice(name=f"{layer}/{what}", options=options, when=when))
         return SearchSpace(choices)

@@ -50,9 +50,7 @@ class Choice:
         try:
             return self.options.index(option)
         except ValueError:
-            raise ArchitectureError(
-                self.name, got=repr(option), expected=f"one of {list(self.options)}"
-            ) from None
+            raise ArchitectureError(self.name, got=repr(option), expected=f"one of {list(self.options)}") from None
 
     def check(self, picked: Picked) -> None:
         """Refuse a value that this choice cannot take."""

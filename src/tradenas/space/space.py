@@ -158,8 +158,7 @@ class SearchSpace:
                     )
                     groups.setdefault(key, []).append(value)
                 return total * sum(
-                    len(same) * self._count(i + 1, {**picked, choice.name: same[0]}, needed)
-                    for same in groups.values()
+                    len(same) * self._count(i + 1, {**picked, choice.name: same[0]}, needed) for same in groups.values()
                 )
             total *= sum(1 for _ in _values(choice))
         return total

@@ -1,0 +1,141 @@
+"""Layers whose width is given at call time: an int slices the weights, a mask gates the outputs.
+
+Shapes: B batch, T time, C channels.  A mask has one weight for each of the largest width's channels; under masks the
+input carries its full channels with the inactive ones at zero, so both ways see the same weights (w_a = M_a * W).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tradenas.space import Choice
+
+__all__ = ["Count", "ElasticConv", "ElasticLinear", "Width", "fit", "gate", "width_of"]
+
+Width = int | Tensor
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters, and multiply-accumulates for one more candle."""
+
+    parameters: int = 0
+    macs: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.parameters + other.parameters, self.macs + other.macs)
+
+
+def width_of(choice: Choice, weights: int | tuple[int, ...] | Tensor) -> Width:
+    """The width that a weighting asks for: an int, or a mask in which each option opens its prefix of channels."""
+    sizes = [int(option) for option in choice.options]
+    if isinstance(weights, Tensor):
+        channels = torch.arange(max(sizes), device=weights.device)
+        prefixes_OC = torch.stack([channels < size for size in sizes]).to(weights.dtype)
+        return weights @ prefixes_OC
+    return sizes[weights if isinstance(weights, int) else weights[0]]
+
+
+def gate(y_BTC: Tensor, width: Width) -> Tensor:
+    """The output under its mask; an int width is already a slice."""
+    return y_BTC if isinstance(width, int) else y_BTC * width
+
+
+def fit(x_BTC: Tensor, width: Width) -> Tensor:
+    """Crop or zero-pad the channels of something without weights to the asked width."""
+    want = width if isinstance(width, int) else len(width)
+    have = x_BTC.shape[-1]
+    if have > want:
+        x_BTC = x_BTC[..., :want]
+    elif have < want:
+        x_BTC = F.pad(x_BTC, (0, want - have))
+    return gate(x_BTC, width)
+
+
+def uniform(tensor: Tensor, fan_in: int, generator: torch.Generator, gain: float = 1.0) -> None:
+    """He et al. (2015), uniform form: bound = gain * sqrt(3 / fan_in)."""
+    bound = gain * math.sqrt(3.0 / fan_in)
+    with torch.no_grad():
+        tensor.uniform_(-bound, bound, generator=generator)
+
+
+class ElasticLinear(nn.Module):
+    """A dense layer on each row."""
+
+    def __init__(self, c_in: int, c_out: int, *, gain: float = math.sqrt(2.0)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(c_out, c_in))
+        self.bias = nn.Parameter(torch.empty(c_out))
+        self.gain = gain
+
+    def reset(self, generator: torch.Generator) -> None:
+        uniform(self.weight, self.weight.shape[1], generator, self.gain)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+        c_in = x_BTC.shape[-1]
+        if isinstance(width, int):
+            return F.linear(x_BTC, self.weight[:width, :c_in], self.bias[:width])
+        return F.linear(x_BTC, self.weight[:, :c_in], self.bias) * width
+
+    def count(self, c_in: int, width: int) -> Count:
+        return Count(parameters=c_in * width + width, macs=c_in * width)
+
+
+class ElasticConv(nn.Module):
+    """A causal convolution over time on (B, T, C): row t reads rows t - (k - 1) * dilation .. t.
+
+    Rows before the first are zeros, so that the output is as long as the input; callers give real history in front
+    and leave the first `reach` rows out.  Run as a channels-last conv2d, which is 1.5x conv1d on CPUs (SPEED 2.1).
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        *,
+        dilation: int = 1,
+        depthwise: bool = False,
+        gain: float = math.sqrt(2.0),
+    ) -> None:
+        super().__init__()
+        self.kernel, self.dilation, self.depthwise, self.gain = kernel, dilation, depthwise, gain
+        self.weight = nn.Parameter(torch.empty(c_out, 1 if depthwise else c_in, 1, kernel))
+        self.bias = None if depthwise else nn.Parameter(torch.empty(c_out))
+
+    @property
+    def reach(self) -> int:
+        """Rows read before the current one."""
+        return (self.kernel - 1) * self.dilation
+
+    def reset(self, generator: torch.Generator) -> None:
+        uniform(self.weight, self.weight.shape[1] * self.kernel, generator, self.gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+        c_in = x_BTC.shape[-1]
+        out = width if isinstance(width, int) else self.weight.shape[0]
+        weight = self.weight[:c_in] if self.depthwise else self.weight[:out, :c_in]
+        bias = None if self.bias is None else self.bias[:out]
+        x_BC1T = F.pad(x_BTC, (0, 0, self.reach, 0)).transpose(1, 2).unsqueeze(2)
+        y_BC1T = F.conv2d(
+            x_BC1T,
+            weight.contiguous(memory_format=torch.channels_last),
+            bias,
+            dilation=(1, self.dilation),
+            groups=c_in if self.depthwise else 1,
+        )
+        y_BTC = y_BC1T.squeeze(2).transpose(1, 2)
+        return y_BTC if self.depthwise else gate(y_BTC, width)
+
+    def count(self, c_in: int, width: int) -> Count:
+        if self.depthwise:
+            return Count(parameters=c_in * self.kernel, macs=c_in * self.kernel)
+        return Count(parameters=c_in * width * self.kernel + width, macs=c_in * width * self.kernel)

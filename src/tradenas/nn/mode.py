@@ -1,0 +1,35 @@
+"""How a forward pass is meant: training or not, where its randomness comes from, which rows count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["EVAL", "Mode", "Moments"]
+
+#: Mean and variance of each batch norm of one subnet, measured on training rows: name -> (mean_C, var_C).
+Moments = dict[str, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """The circumstances of one forward pass.  A network keeps no such state of its own.
+
+    Attributes:
+        training: dropout is drawn and batch norms use the moments of this batch.
+        generator: source of dropout masks; needed when training with dropout.
+        scored: how many last rows of a segment count; batch norms measure over these only. 0 means all.
+        moments: batch-norm moments to use when not training.
+        measured: where batch norms write the moments they used, to be passed as `moments` later.
+    """
+
+    training: bool = False
+    generator: torch.Generator | None = None
+    scored: int = 0
+    moments: Moments | None = None
+    measured: Moments | None = field(default=None, compare=False)
+
+
+EVAL = Mode()

@@ -1,0 +1,137 @@
+"""One network over a space: the supernet, the shrunk supernet and the standalone network are this class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tradenas.errors import ArchitectureError, SpaceError
+from tradenas.nn.elastic import Count, ElasticLinear
+from tradenas.nn.inputs import Inputs, Layout
+from tradenas.nn.mixture import Mixture, weighting
+from tradenas.nn.mode import EVAL, Mode, Moments
+from tradenas.nn.slot import Layer, Mix, weighted_sum
+from tradenas.seeds import seed_for
+from tradenas.space import Architecture, Picked, SearchSpace
+
+__all__ = ["Network"]
+
+
+class Network(nn.Module):
+    """A network under a mixture of the choices of its space.
+
+    A search method never changes it: it passes a `Mixture`.  An index runs one op or slices to one width; weights
+    mix ops and gate widths.  With one option left everywhere it is the standalone network, and needs no mixture.
+
+    Args:
+        space: the choices, from `Chain(...).space()`; a restricted space makes a smaller network.
+        layout: how the columns of the feature table stand.
+        seed: of the initial weights.  Each tensor has a stream named after it, so no tensor depends on another.
+        mix: how a layer's ops come together under weights.
+
+    Shapes:
+        input `x_BTF`: batch, time, columns of the feature table.  Output `(B, T)`: one signal per row.  The first
+        `reach - 1` rows of a segment lack history and must be left out by the caller.
+
+    Example:
+        >>> from tradenas.nn.mixture import hard
+        >>> from tradenas.space import Chain
+        >>> space = Chain(depths=(1, 2), widths=(8, 16), lookbacks=(5,), ops=("dense", "conv3")).space()
+        >>> network = Network(space, Layout(groups=("returns",) * 3, transforms=("zscore",)), seed=0)
+        >>> architecture = space.smallest()
+        >>> network(torch.zeros(2, 10, 3), hard(space, architecture)).shape
+        torch.Size([2, 10])
+        >>> alone = network.inherit(space.fix(architecture))
+        >>> torch.equal(alone(torch.ones(1, 10, 3)), network(torch.ones(1, 10, 3), hard(space, architecture)))
+        True
+    """
+
+    def __init__(self, space: SearchSpace, layout: Layout, *, seed: int = 0, mix: Mix = weighted_sum) -> None:
+        super().__init__()
+        self.space, self.layout, self.mix = space, layout, mix
+        self.depth = space["depth"]
+        self.inputs = Inputs(space, layout)
+        channels = 2 * self.inputs.features
+        self.layers = nn.ModuleList()
+        for i in range(max(int(d) for d in self.depth.options)):
+            layer = Layer(f"layer{i}", space, channels, mix=mix)
+            self.layers.append(layer)
+            channels = layer.c_out
+        self.heads = nn.ModuleDict(
+            {str(d): ElasticLinear(self._layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
+        )
+        for name, module in self.named_modules():
+            if reset := getattr(module, "reset", None):
+                reset(torch.Generator().manual_seed(seed_for(seed, "weights", name)))
+
+    def _layer(self, i: int) -> Layer:
+        layer = self.layers[i]
+        assert isinstance(layer, Layer)
+        return layer
+
+    def forward(self, x_BTF: Tensor, mixture: Mixture | None = None, mode: Mode = EVAL) -> Tensor:
+        mixture = mixture if mixture is not None else {}
+        which = weighting(self.depth, mixture)
+        depths = [int(d) for d in self.depth.options]
+        if isinstance(which, Tensor):
+            share = dict(zip(depths, which, strict=True))
+        else:
+            share = {depths[which if isinstance(which, int) else which[0]]: torch.ones(())}
+        x_BTC, signal_BT = self.inputs(x_BTF, mixture), None
+        for i in range(max(share)):
+            x_BTC = self._layer(i)(x_BTC, mixture, mode)
+            if i + 1 in share:
+                read_BT = self.heads[str(i + 1)](x_BTC, 1).squeeze(-1)
+                read_BT = share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT
+                signal_BT = read_BT if signal_BT is None else signal_BT + read_BT
+        assert signal_BT is not None
+        return signal_BT
+
+    def measure(self, x_BTF: Tensor, mixture: Mixture | None = None, *, scored: int = 0) -> Moments:
+        """The batch-norm moments of one subnet over given rows: pass training rows, and the result as `moments`."""
+        measured: Moments = {}
+        with torch.inference_mode():
+            self(x_BTF, mixture, Mode(measured=measured, scored=scored))
+        return measured
+
+    def inherit(self, space: SearchSpace) -> Network:
+        """The same network over a smaller space, with a copy of the weights that it shares."""
+        small = Network(space, self.layout, mix=self.mix)
+        shared = self.state_dict()
+        own = {}
+        for name, tensor in small.state_dict().items():
+            if name not in shared or any(n > m for n, m in zip(tensor.shape, shared[name].shape, strict=True)):
+                raise SpaceError("inherit", got=name, expected="a space that this network's space contains")
+            own[name] = shared[name][tuple(slice(0, n) for n in tensor.shape)].clone()
+        small.load_state_dict(own)
+        return small
+
+    def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
+        """Rows that one output reads, its own included; without an architecture, the most that any reads."""
+        if architecture is None:
+            lookback = max(int(str(n)) for n in self.space["input/lookback"].options)
+            layers = [self._layer(i) for i in range(len(self.layers))]
+            return lookback + sum(max(layer.reach(str(o)) for o in layer.op.options) for layer in layers)
+        layers_taken = range(int(str(architecture["depth"])))
+        return int(str(architecture["input/lookback"])) + sum(
+            self._layer(i).reach(str(architecture[f"layer{i}/op"])) for i in layers_taken
+        )
+
+    def count(self, architecture: Architecture) -> Count:
+        """Parameters of the standalone network, and its multiply-accumulates for one more candle."""
+        self.space.check(architecture)
+        total, channels = self.inputs.count(architecture), 2 * self.inputs.features
+        for i in range(int(str(architecture["depth"]))):
+            op, width = str(architecture[f"layer{i}/op"]), architecture[f"layer{i}/width"]
+            if not isinstance(width, int):
+                raise ArchitectureError(f"layer{i}/width", got=repr(width), expected="a whole number")
+            norm = architecture.get(f"layer{i}/norm")
+            total += self._layer(i).count(op, channels, width, None if norm is None else str(norm))
+            channels = width
+        return total + Count(parameters=channels + 1, macs=channels)
+
+    def standalone(self, architecture: Architecture, *, seed: int) -> Network:
+        """A fresh network of this one architecture: nothing is shared, nothing inherited."""
+        return Network(self.space.fix(architecture), self.layout, seed=seed, mix=self.mix)

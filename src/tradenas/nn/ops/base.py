@@ -1,0 +1,38 @@
+"""What every operation is: causal, elastic in width, and honest about its reach and its price."""
+
+from __future__ import annotations
+
+import abc
+
+from torch import Tensor, nn
+
+from tradenas.nn.elastic import Count, Width
+from tradenas.registry import Registry
+
+__all__ = ["OPS", "Op"]
+
+
+class Op(nn.Module, abc.ABC):
+    """(B, T, C_in) to (B, T, width).  Row t of the output reads rows t - reach .. t of the input, no later ones.
+
+    Built for the largest input and output widths; called with any smaller input and any `width`: an int slices the
+    weights, a mask (one weight per largest output channel) gates the output.  `tradenas.testing.check_op` proves it.
+    """
+
+    #: Rows read before the current one.
+    reach: int = 0
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.c_in, self.c_out = c_in, c_out
+
+    @abc.abstractmethod
+    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+        """The output at `width`."""
+
+    @abc.abstractmethod
+    def count(self, c_in: int, width: int) -> Count:
+        """Parameters and multiply-accumulates per candle at these widths."""
+
+
+OPS: Registry[type[Op]] = Registry("op")

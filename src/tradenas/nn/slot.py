@@ -1,0 +1,95 @@
+"""A layer of the chain: an op, then its norm, activation and dropout, each of them a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tradenas.nn.activations import ACTIVATIONS, channel_dropout
+from tradenas.nn.elastic import Count, Width, gate, width_of
+from tradenas.nn.mixture import Mixture, Weighting, expected, weighting
+from tradenas.nn.mode import Mode
+from tradenas.nn.norms import NORMS, Norm
+from tradenas.nn.ops import OPS, Op
+from tradenas.space import Choice, Picked, SearchSpace
+
+__all__ = ["Layer", "Mix", "weighted_sum"]
+
+Branch = Callable[[int, Tensor, Width], Tensor]
+
+
+class Mix(Protocol):
+    """How the branches of a slot come together under weights: the one hook that a search method may set."""
+
+    def __call__(self, branch: Branch, x_BTC: Tensor, weights_O: Tensor, width: Width) -> Tensor: ...
+
+
+def weighted_sum(branch: Branch, x_BTC: Tensor, weights_O: Tensor, width: Width) -> Tensor:
+    """DARTS eq. 2: the sum of the branches by their weights."""
+    parts = [weights_O[o] * branch(o, x_BTC, width) for o in range(len(weights_O))]
+    return torch.stack(parts).sum(0)
+
+
+class Layer(nn.Module):
+    """One layer over the choices `<name>/{op,width,activation,norm,dropout}`."""
+
+    def __init__(self, name: str, space: SearchSpace, c_in: int, *, mix: Mix = weighted_sum) -> None:
+        super().__init__()
+        self.name, self.mix = name, mix
+        self.op, self.width = space[f"{name}/op"], space[f"{name}/width"]
+        self.after = {w: space[f"{name}/{w}"] for w in ("norm", "activation", "dropout") if f"{name}/{w}" in space}
+        self.c_out = max(int(w) for w in self.width.options)
+        self.ops: dict[str, Op]
+        self.ops = nn.ModuleDict({str(o): OPS[str(o)](c_in, self.c_out) for o in self.op.options})  # type: ignore[assignment]
+        norms = self.after["norm"].options if "norm" in self.after else ()
+        self.norms: dict[str, Norm]
+        self.norms = nn.ModuleDict({str(n): NORMS[str(n)](self.c_out) for n in norms})  # type: ignore[assignment]
+
+    def forward(self, x_BTC: Tensor, mixture: Mixture, mode: Mode) -> Tensor:
+        width = width_of(self.width, weighting(self.width, mixture))
+        which = weighting(self.op, mixture)
+
+        def branch(option: int, x: Tensor, width: Width) -> Tensor:
+            name = str(self.op.options[option])
+            return self.finish(name, self.ops[name](x, width), width, mixture, mode)
+
+        if isinstance(which, Tensor):
+            return self.mix(branch, x_BTC, which, width)
+        return branch(which if isinstance(which, int) else which[0], x_BTC, width)
+
+    def finish(self, op: str, y_BTC: Tensor, width: Width, mixture: Mixture, mode: Mode) -> Tensor:
+        """Norm, activation and dropout, where this op has them."""
+        for what, choice in self.after.items():
+            if op in choice.when.get(self.op.name, self.op.options):
+                weights = weighting(choice, mixture)
+                y_BTC = self.step(what, choice, weights, y_BTC, width, mode, op)
+        return y_BTC
+
+    def step(self, what: str, choice: Choice, weights: Weighting, y_BTC: Tensor, width: Width, mode: Mode, op: str) -> Tensor:
+        if what == "dropout":
+            rate = expected(weights, choice) if isinstance(weights, Tensor) else float(choice.options[_one(weights)])
+            return channel_dropout(y_BTC, rate, mode)
+
+        def apply(option: Picked) -> Tensor:
+            if what == "norm":
+                return self.norms[str(option)](y_BTC, width, mode, f"{self.name}/{op}/{option}")
+            return gate(ACTIVATIONS[str(option)](y_BTC), width)
+
+        if isinstance(weights, Tensor):
+            return torch.stack([w * apply(o) for w, o in zip(weights, choice.options, strict=True)]).sum(0)
+        return apply(choice.options[_one(weights)])
+
+    def reach(self, op: str) -> int:
+        """Rows that an op of this layer reads before the current one."""
+        return self.ops[op].reach
+
+    def count(self, op: str, c_in: int, width: int, norm: str | None) -> Count:
+        """Parameters and multiply-accumulates per candle of one path through this layer."""
+        return self.ops[op].count(c_in, width) + (self.norms[norm].count(width) if norm else Count())
+
+
+def _one(weights: int | tuple[int, ...]) -> int:
+    return weights if isinstance(weights, int) else weights[0]
