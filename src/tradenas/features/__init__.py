@@ -1,0 +1,37 @@
+"""Causal columns, targets and regimes from candles; nothing here sees past the row it stands in."""
+
+from tradenas.features.alpha158 import ALPHA158_NAMES, ALPHA158_WARMUP, alpha158
+from tradenas.features.catalogue import DEFAULT_INDICATORS
+from tradenas.features.indicators import INDICATORS, Indicator, feature
+from tradenas.features.regimes import REGIMES, RegimeModel
+from tradenas.features.replay import Leak, future_replay, prefix_replay, replay_or_raise
+from tradenas.features.table import FeatureTable, build_table
+from tradenas.features.targets import Target, bar_returns, realised_time
+from tradenas.features.transforms import TRANSFORMS, LogReturn, RankTransform, Raw, Transform, ZScore
+
+__all__ = [
+    "ALPHA158_NAMES",
+    "ALPHA158_WARMUP",
+    "DEFAULT_INDICATORS",
+    "INDICATORS",
+    "REGIMES",
+    "TRANSFORMS",
+    "FeatureTable",
+    "Indicator",
+    "Leak",
+    "LogReturn",
+    "RankTransform",
+    "Raw",
+    "RegimeModel",
+    "Target",
+    "Transform",
+    "ZScore",
+    "alpha158",
+    "bar_returns",
+    "build_table",
+    "feature",
+    "future_replay",
+    "prefix_replay",
+    "realised_time",
+    "replay_or_raise",
+]
