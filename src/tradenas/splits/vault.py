@@ -65,14 +65,16 @@ class Vault:
         stamps: where looks are written down, one store per vault.  All looks in the store count, whatever rows they
             were given, so moving the boundary by a row does not make a new vault.
 
-    >>> from tempfile import mkdtemp
-    >>> vault = Vault(VaultZone(80, 100), JsonLooks(Path(mkdtemp()) / "vault.json"))
+    >>> import shutil, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> vault = Vault(VaultZone(80, 100), JsonLooks(folder / "vault.json"))
     >>> vault.open("final judgement of 5 candidates")
     OpenedVault(80, 100)
     >>> vault
     Vault(rows 80..100, opened 1x)
     >>> vault.open("one more", again=True).watermark is None
     False
+    >>> shutil.rmtree(folder)
     """
 
     __slots__ = ("_stamps", "_zone")
@@ -99,7 +101,8 @@ class Vault:
         if not reason.strip():
             raise ConfigError("Vault.open", got="no reason", expected="why the vault is opened, in a sentence")
         looks = self._stamps.looks()
-        resumed = bool(looks) and subject != "" and looks[-1] == self._look(looks[-1], subject)
+        same = (subject, self._zone.start, self._zone.stop)
+        resumed = bool(looks and subject) and same == (looks[-1].subject, looks[-1].start, looks[-1].stop)
         if looks and not resumed and not again:
             raise VaultError(
                 repr(self),
@@ -127,17 +130,6 @@ class Vault:
             return None
         told = "; ".join(f"{look.number}. {_when(look)} {look.reason}" for look in looks)
         return f"VAULT OPENED {len(looks)} TIMES, figures from it are no longer out of sample ({told})"
-
-    def _look(self, last: Look, subject: str) -> Look:
-        """What `last` would have to be to have judged the same subject on the same rows."""
-        return Look(
-            number=last.number,
-            time_ms=last.time_ms,
-            reason=last.reason,
-            subject=subject,
-            start=self._zone.start,
-            stop=self._zone.stop,
-        )
 
     def __repr__(self) -> str:
         count = len(self._stamps.looks())
