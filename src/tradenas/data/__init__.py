@@ -3,5 +3,23 @@
 from __future__ import annotations
 
 from tradenas.data.candles import Candles
+from tradenas.data.files import ReadReport, read_candles, write_candles
+from tradenas.data.quality import Audit, Finding, audit
+from tradenas.data.repairs import Repairs
+from tradenas.data.resample import resample
+from tradenas.data.samples import SAMPLES, Sample, sample
 
-__all__ = ["Candles"]
+__all__ = [
+    "SAMPLES",
+    "Audit",
+    "Candles",
+    "Finding",
+    "ReadReport",
+    "Repairs",
+    "Sample",
+    "audit",
+    "read_candles",
+    "resample",
+    "sample",
+    "write_candles",
+]
