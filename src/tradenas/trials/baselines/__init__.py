@@ -1,0 +1,31 @@
+"""Strategies that anyone could have used instead: rules, linear models, boosted trees, textbook networks.
+
+A searched network has found something only if it beats these on the same features, rows and costs, tuned with the
+same number of trials.
+
+>>> sorted(BASELINES)
+['dlinear', 'flat', 'gru', 'hold', 'lightgbm', 'lightgbm_window', 'linear', 'linear_window', 'momentum', 'reversal']
+"""
+
+from __future__ import annotations
+
+from tradenas.trials.baselines import boosting, dlinear, gru, linear, rules
+from tradenas.trials.baselines.baseline import BASELINES, Baseline, Params, Rows
+from tradenas.trials.baselines.tuning import Forecast, TunedBaseline, fit_forecast, scorer, tune
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "Forecast",
+    "Params",
+    "Rows",
+    "TunedBaseline",
+    "boosting",
+    "dlinear",
+    "fit_forecast",
+    "gru",
+    "linear",
+    "rules",
+    "scorer",
+    "tune",
+]

@@ -1,0 +1,109 @@
+"""Gradient-boosted trees (LightGBM; Ke et al., NeurIPS 2017), of one row or of a window of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tradenas.errors import DivergedError, MissingExtra
+from tradenas.seeds import seed_for
+from tradenas.train.dataset import Dataset
+from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.rows import Inputs, answer, check_window, hold_out_tail, label_of, spread, training_rows
+from tradenas.typing import FloatArray, IntArray
+
+__all__ = ["Boosting"]
+
+MAX_ROWS = 100_000
+MAX_VALUES = 16_000_000
+MAX_TREES = 300
+PATIENCE = 30
+DEFAULTS: dict[str, str | int | float] = {
+    "num_leaves": 15,
+    "learning_rate": 0.03,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.7,
+    "lambda_l2": 1.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boosting:
+    """Trees are added until 30 in a row did not help on the last fifth of the training rows, at most 300.
+
+    Deterministic: one thread, fixed row order.  Learns from at most 100,000 rows (16 million values), evenly spread.
+
+    Attributes:
+        windowed: reads a window of rows of one transform; otherwise the current row, by default of all transforms.
+    """
+
+    name: str
+    windowed: bool
+    learned: ClassVar[bool] = True
+    banded: ClassVar[bool] = True
+
+    def configurations(
+        self, count: int, seed: int, *, reach: int = 64, transforms: tuple[str, ...] = ("raw",)
+    ) -> tuple[Params, ...]:
+        blocks = list(transforms) if self.windowed else ["all", *transforms]
+
+        def draw(rng: np.random.Generator) -> Params:
+            params: dict[str, str | int | float] = {
+                "num_leaves": round(log_uniform(rng, 4, 63)),
+                "learning_rate": log_uniform(rng, 0.01, 0.1),
+                "min_data_in_leaf": round(log_uniform(rng, 20, 500)),
+                "feature_fraction": round(float(rng.uniform(0.3, 1.0)), 2),
+                "lambda_l2": log_uniform(rng, 1e-2, 10.0),
+                "transform": str(rng.choice(blocks)),
+            }
+            return {**params, "window": window_up_to(rng, reach)} if self.windowed else params
+
+        first: Params = {**DEFAULTS, "transform": blocks[0]}
+        return distinct(self.name, count, seed, {**first, "window": min(16, reach)} if self.windowed else first, draw)
+
+    def fit_signal(
+        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+    ) -> FloatArray:
+        try:
+            import lightgbm
+        except ImportError:
+            raise MissingExtra.of("lightgbm", extra="search") from None
+        defaults = {**DEFAULTS, "transform": data.transforms[0] if self.windowed else "all"}
+        chosen = settings(self.name, params, {**defaults, "window": 16} if self.windowed else defaults)
+        window = check_window(self.name, int(chosen.pop("window", 1)), reach)
+        rows_R = training_rows(data, train, reach)
+        fit_R, tail_R = hold_out_tail(rows_R, purge=reach)
+        inputs = Inputs.fitted(data, fit_R, transform=str(chosen.pop("transform")), window=window)
+        limit = min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1))
+        fit_R, tail_R = spread(fit_R, limit), spread(tail_R, max(limit // 4, 1))
+        y_T = label_of(data, fit_R)[1]
+        fixed = {
+            "objective": "binary" if data.kind == "binary" else "regression",
+            "num_threads": 1,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": seed_for(seed, "baselines", self.name) % 2**31,
+            "verbosity": -1,
+        }
+        fit_set = lightgbm.Dataset(inputs.flat(fit_R), y_T[fit_R], params=fixed)
+        booster = lightgbm.train(
+            {**chosen, **fixed},
+            fit_set,
+            num_boost_round=MAX_TREES,
+            valid_sets=[lightgbm.Dataset(inputs.flat(tail_R), y_T[tail_R], reference=fit_set, params=fixed)],
+            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        )
+
+        def signal(rows: IntArray) -> FloatArray:
+            return np.asarray(booster.predict(inputs.flat(rows), raw_score=True, num_threads=1), float)
+
+        signal_T = answer(data, predict, reach, signal)
+        if not np.isfinite(signal_T).all():
+            raise DivergedError(f"baseline {self.name}", got="a forecast that is not finite")
+        return signal_T
+
+
+BASELINES.register("lightgbm")(Boosting(name="lightgbm", windowed=False))
+BASELINES.register("lightgbm_window")(Boosting(name="lightgbm_window", windowed=True))

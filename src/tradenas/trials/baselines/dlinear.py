@@ -1,0 +1,78 @@
+"""DLinear: a linear network on a window split into a moving average and the rest (Zeng et al., AAAI 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tradenas.errors import MissingExtra
+from tradenas.train.dataset import Dataset
+from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.rows import check_window
+from tradenas.typing import FloatArray
+
+__all__ = ["DLinear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DLinear:
+    """Settings: `window` and moving `average` in rows, `learning_rate`, `weight_decay`, `transform`."""
+
+    name: str = "dlinear"
+    learned: ClassVar[bool] = True
+    banded: ClassVar[bool] = True
+
+    def configurations(
+        self, count: int, seed: int, *, reach: int = 64, transforms: tuple[str, ...] = ("raw",)
+    ) -> tuple[Params, ...]:
+        def draw(rng: np.random.Generator) -> Params:
+            window = window_up_to(rng, reach)
+            return {
+                "window": window,
+                "average": window_up_to(rng, window),
+                "learning_rate": log_uniform(rng, 3e-4, 1e-2),
+                "weight_decay": log_uniform(rng, 1e-4, 1.0),
+                "transform": str(rng.choice(transforms)),
+            }
+
+        window = min(32, reach)
+        first: Params = {
+            "window": window,
+            "average": min(9, window),
+            "learning_rate": 1e-3,
+            "weight_decay": 0.01,
+            "transform": transforms[0],
+        }
+        return distinct(self.name, count, seed, first, draw)
+
+    def fit_signal(
+        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+    ) -> FloatArray:
+        try:
+            from tradenas.trials.baselines.networks import DLinearNetwork, Fitting, fit_network
+        except ModuleNotFoundError:
+            raise MissingExtra.of("torch", extra="search") from None
+        defaults: Params = self.configurations(1, 0, reach=reach, transforms=data.transforms)[0]
+        chosen = settings(self.name, params, dict(defaults))
+        window = check_window(self.name, int(chosen["window"]), reach)
+        average = check_window(self.name, int(chosen["average"]), window)
+        return fit_network(
+            data,
+            train,
+            predict,
+            build=lambda features: DLinearNetwork(features, window, average=average),
+            fitting=Fitting(
+                learning_rate=float(chosen["learning_rate"]),
+                weight_decay=float(chosen["weight_decay"]),
+                max_epochs=20,
+            ),
+            transform=str(chosen["transform"]),
+            window=window,
+            seed=seed,
+            reach=reach,
+        )
+
+
+BASELINES.register("dlinear")(DLinear())

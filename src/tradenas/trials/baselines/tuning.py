@@ -1,0 +1,172 @@
+"""Fits a baseline, measures the size of its signal where it learned, and tunes it with a counted budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tradenas.errors import ConfigError, DivergedError
+from tradenas.registry import did_you_mean
+from tradenas.train.backtest import Costs, Rule, score, signal_scale
+from tradenas.train.dataset import Dataset
+from tradenas.trials.baselines.baseline import Baseline, Params, Rows
+from tradenas.typing import FloatArray
+
+__all__ = ["Forecast", "TunedBaseline", "fit_forecast", "scorer", "tune"]
+
+MAX_SCALE_ROWS = 10_000
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Forecast:
+    """What a fitted baseline says about some rows.
+
+    Attributes:
+        signal_T: one signal a row, 0 where there is not enough history.
+        scale: usual size of its signal on training rows, for the no-trade band.
+        banded: False if the band must not apply.
+    """
+
+    signal_T: FloatArray
+    scale: float
+    banded: bool
+
+    def rule(self, rule: Rule) -> Rule:
+        """The rule to trade it by."""
+        return rule if self.banded else rule.without_band()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedBaseline:
+    """The best of the settings tried.
+
+    Attributes:
+        name: of the baseline.
+        params: the settings that won.
+        scores: theirs, on the validation rows.
+        tried: how many settings were tried, those that failed included.
+    """
+
+    name: str
+    params: Params
+    scores: Mapping[str, float]
+    tried: int
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    start: int
+    stop: int
+
+
+def fit_forecast(
+    baseline: Baseline, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+) -> Forecast:
+    """Fits on `train` once; answers for `predict` and measures the scale on the end of `train`.
+
+    The scale is the mean |signal| over the last fifth of `train` (at most 10,000 rows): the part that early stopping
+    holds out, where a model that learned its rows by heart does not look surer than it is.
+
+    Raises:
+        ConfigError, DivergedError: as `Baseline.fit_signal`.
+    """
+    tail = _Stretch(train.stop - min(MAX_SCALE_ROWS, math.ceil((train.stop - train.start) / 5)), train.stop)
+    both = _Stretch(min(tail.start, predict.start), max(tail.stop, predict.stop))
+    signal_T = baseline.fit_signal(data, train, both, params=params, seed=seed, reach=reach)
+    tail_T = signal_T[tail.start - both.start : tail.stop - both.start]
+    scale = signal_scale(tail_T, data.usable(reach)[tail.start : tail.stop])
+    return Forecast(
+        signal_T=signal_T[predict.start - both.start : predict.stop - both.start],
+        scale=float(scale[0]),
+        banded=baseline.banded,
+    )
+
+
+def scorer(
+    data: Dataset, rows: Rows, *, rule: Rule, costs: Costs, reach: int, volatility_T: FloatArray | None = None
+) -> Callable[[Forecast], dict[str, float]]:
+    """A function that trades a forecast of `rows` and returns its scores as numbers (see `train.backtest.score`).
+
+    Accuracy is counted against the label's direction: above one half if binary, above 0 if not.
+
+    Args:
+        volatility_T: relative volatility of all rows of `data`, for rules that target it.
+    """
+    stretch = slice(rows.start, rows.stop)
+    label_T = data.y_T[stretch].astype(np.float64) - (0.5 if data.kind == "binary" else 0.0)
+
+    def judge(forecast: Forecast) -> dict[str, float]:
+        scores = score(
+            forecast.signal_T,
+            bar_return_T=data.bar_return_T[stretch],
+            realised_T=data.realised_T[stretch],
+            usable_T=data.usable(reach)[stretch],
+            rule=forecast.rule(rule),
+            scale=forecast.scale,
+            costs=costs,
+            days_per_year=data.days_per_year,
+            outcome_T=label_T,
+            volatility_T=None if volatility_T is None else volatility_T[stretch],
+        )
+        return {name: float(value[0]) for name, value in scores.items()}
+
+    return judge
+
+
+def tune(
+    baseline: Baseline,
+    data: Dataset,
+    fold_train: Rows,
+    fold_valid: Rows,
+    budget: int,
+    seed: int,
+    score: Callable[[Forecast], Mapping[str, float]],
+    *,
+    reach: int,
+    metric: str = "sharpe",
+    on_trial: Callable[[Params, Mapping[str, float]], None] | None = None,
+    on_failure: Callable[[Params, DivergedError], None] | None = None,
+) -> TunedBaseline:
+    """Tries `budget` settings on one fold of the search zone and keeps the best by `metric` (more is better).
+
+    Biased upward: the winner's validation score is the best of `tried`.  Only a later zone says what it is worth.
+
+    Args:
+        score: judges a forecast of `fold_valid`, such as `scorer(...)`.
+        reach: rows a model may read.
+        metric: name of the score to choose by; NaN loses to any number.
+        on_trial: told of every setting that was scored, for the ledger.
+        on_failure: told of every setting whose training diverged; it counts as tried.
+
+    Raises:
+        ConfigError: the metric is not among the scores.
+        DivergedError: every setting failed.
+    """
+    best: tuple[float, Params, Mapping[str, float]] | None = None
+    failed: DivergedError | None = None
+    candidates = baseline.configurations(budget, seed, reach=reach, transforms=data.transforms)
+    for params in candidates:
+        try:
+            forecast = fit_forecast(baseline, data, fold_train, fold_valid, params=params, seed=seed, reach=reach)
+            scores = score(forecast)
+        except DivergedError as error:
+            failed = error
+            if on_failure is not None:
+                on_failure(params, error)
+            continue
+        if on_trial is not None:
+            on_trial(params, scores)
+        if metric not in scores:
+            raise ConfigError(
+                "tune metric", got=repr(metric), expected="a score", fix=did_you_mean(metric, list(scores))
+            )
+        value = scores[metric]
+        value = -math.inf if math.isnan(value) else value
+        if best is None or value > best[0]:
+            best = (value, params, scores)
+    if best is None:
+        raise failed or ConfigError(f"baseline {baseline.name}", got="no configuration", expected="at least one")
+    return TunedBaseline(name=baseline.name, params=best[1], scores=best[2], tried=len(candidates))
