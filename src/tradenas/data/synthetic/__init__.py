@@ -1,0 +1,7 @@
+"""Planted worlds: candles whose best possible forecast is known, to measure how much of it a search finds."""
+
+from __future__ import annotations
+
+from tradenas.data.synthetic.worlds import KINDS, World, planted
+
+__all__ = ["KINDS", "World", "planted"]
