@@ -53,6 +53,11 @@ class Indicator:
         if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
             raise ConfigError(f"Indicator {self.name!r}.warmup", got=repr(self.warmup), expected="0 or more rows")
 
+    @property
+    def shortest(self) -> int:
+        """Rows of the shortest prefix that a replay tries."""
+        return max(16, self.warmup + 1)
+
     def __call__(self, candles: Candles) -> FloatArray:
         """The column, NaN in its warm-up rows and finite after them.
 
@@ -110,7 +115,8 @@ def feature(*, name: str, group: str, warmup: int) -> Callable[[Callable[[Candle
 
     def add(function: Callable[[Candles], FloatArray]) -> Indicator:
         made = Indicator(name=name, group=group, warmup=warmup, function=function)
-        replay_or_raise(made, probe_candles(max(256, 2 * warmup + 64)), place=f"feature {name!r}")
+        probe = probe_candles(2 * warmup + 256)
+        replay_or_raise(made, probe, place=f"feature {name!r}", shortest=made.shortest)
         return INDICATORS.register(name)(made)
 
     return add

@@ -36,17 +36,17 @@ class Leak:
     how: Literal["prefix", "altered future"]
 
 
-def dense_cuts(rows: int, *, runs: int = 4, run: int = 24, spread: int = 32) -> IntArray:
-    """Cuts to replay at: some runs of consecutive rows, and more spread evenly, from 1 to rows - 1.
+def dense_cuts(rows: int, *, first: int = 1, runs: int = 4, run: int = 24, spread: int = 32) -> IntArray:
+    """Cuts to replay at: some runs of consecutive rows, and more spread evenly, from `first` to rows - 1.
 
     >>> len(dense_cuts(1000)) > 100
     True
     """
-    starts = np.linspace(1, max(1, rows - run), runs + 1).astype(np.int64)
+    starts = np.linspace(first, max(first, rows - run), runs + 1).astype(np.int64)
     near = (starts[:, None] + np.arange(run)).ravel()
-    far = np.linspace(1, max(1, rows - 1), spread).astype(np.int64)
+    far = np.linspace(first, max(first, rows - 1), spread).astype(np.int64)
     cuts = np.unique(np.concatenate([near, far]))
-    return cuts[(cuts >= 1) & (cuts < rows)]
+    return cuts[(cuts >= first) & (cuts < rows)]
 
 
 def prefix_replay(
@@ -70,18 +70,22 @@ def future_replay(
     return _replay(function, candles, cuts, tolerance, "altered future", seed)
 
 
-def replay_or_raise(function: Function, candles: Candles, *, place: str, tolerance: float = 1e-9) -> None:
+def replay_or_raise(
+    function: Function, candles: Candles, *, place: str, shortest: int = 16, tolerance: float = 1e-9
+) -> None:
     """Refuse a function that sees the future.
 
     A little rounding is allowed, because a user's column may come from code that adds in another order when the
-    array is longer.
+    array is longer; and prefixes of fewer than `shortest` rows are not tried, which such code often cannot take.
 
     Raises:
         LookaheadError: names the first bad row and the cut.
     """
-    leak = prefix_replay(function, candles, tolerance=tolerance) or future_replay(
-        function, candles, dense_cuts(len(candles), runs=2, run=6, spread=12), tolerance=tolerance
-    )
+    rows = len(candles)
+    many = dense_cuts(rows, first=shortest, runs=6).tolist()
+    some = dense_cuts(rows, first=shortest, runs=2, run=6, spread=12).tolist()
+    leak = prefix_replay(function, candles, many, tolerance=tolerance)
+    leak = leak or future_replay(function, candles, some, tolerance=tolerance)
     if leak is None:
         return
     gone = "were taken away" if leak.how == "prefix" else "were altered"

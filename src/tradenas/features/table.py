@@ -80,7 +80,8 @@ def build_table(
     for item in chosen:
         if not item.builtin:
             rows = min(len(candles), REPLAY_ROWS + 2 * item.warmup)
-            replay_or_raise(item, candles[:rows], place=f"feature {item.name!r} on {candles.symbol}")
+            place = f"feature {item.name!r} on {candles.symbol}"
+            replay_or_raise(item, candles[:rows], place=place, shortest=item.shortest)
     spans = gap_free(candles.gap_before, warmup)
     ready_T = np.zeros(len(candles), dtype=bool)
     for start, stop in spans:
