@@ -2,10 +2,11 @@
 
 Both run on daily P&L differences d = strategy - benchmark.  Bootstrap and recentring are those of `arch.bootstrap`; we
 add what `arch` 8.0 lacks.  (1) It compares raw means, whatever its `studentize` says, so that one loud strategy drowns
-a quiet good one: we divide every difference by its long-run standard deviation first, which is Hansen's studentised
-statistic (2005, section 2).  (2) A difference that never moves would give p = 0: it is left out and can never win.
-(3) A p-value is (1 + exceedances) / (1 + resamples), never 0.  (4) Its StepM raises when a later step rejects all that
-is left: the steps are ours.
+a quiet good one: every difference is first divided by its standard deviation.  Plain, not long-run as in Hansen (2005):
+any scale gives a valid test, and the long-run one is so noisy on a year of days that the test of 10 strategies called
+noise superior in 10 % of 300 samples at the 5 % level, with the plain one in 6 % (365 days, block sqrt(D)).  (2) A
+difference that never moves would give p = 0: it is left out and can never win.  (3) A p-value is (1 + exceedances) /
+(1 + resamples), never 0.  (4) Its StepM raises when a later step rejects all that is left: the steps are ours.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy.typing as npt
 
 from tradenas.errors import ConfigError, MissingExtra
 from tradenas.stats.bootstrap import block_length_default
-from tradenas.stats.series import as_matrix, as_series
+from tradenas.stats.series import as_matrix, as_series, flat
 from tradenas.typing import BoolArray, FloatArray
 
-__all__ = ["Superiority", "long_run_variance", "stepm", "superiority"]
+__all__ = ["Superiority", "stepm", "superiority"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ def superiority(
     True
     """
     differences_DK = _differences(daily_DK, benchmark_D)
-    scaled_DJ, tested_J = _scaled(differences_DK, block)
+    scaled_DJ, tested_J = _scaled(differences_DK)
     if len(tested_J) == 0:
         return Superiority(p_lower=1.0, p_consistent=1.0, p_upper=1.0, num_tested=0)
     test = _test(scaled_DJ, block, reps, seed)
@@ -105,7 +106,7 @@ def stepm(
     differences_DK = _differences(daily_DK, benchmark_D)
     if len(names) != differences_DK.shape[1]:
         raise ConfigError("names", got=f"{len(names)} names", expected=f"{differences_DK.shape[1]}, one per strategy")
-    scaled_DJ, tested_J = _scaled(differences_DK, block)
+    scaled_DJ, tested_J = _scaled(differences_DK)
     if len(tested_J) == 0:
         return ()
     test = _test(scaled_DJ, block, reps, seed)
@@ -121,22 +122,6 @@ def stepm(
     return tuple(names[column] for column in tested_J[~left_J])
 
 
-def long_run_variance(daily_DN: FloatArray, block: int | None = None) -> FloatArray:
-    """Variance of sqrt(D) times the mean under the stationary bootstrap, per column (N,): serial correlation included.
-
-    gamma_0 + 2 sum_k kappa_k gamma_k with kappa_k = (1 - k/D)(1 - q)^k + (k/D)(1 - q)^(D - k) and q = 1 / block;
-    Hansen (2005), section 3.3.  Autocovariances by FFT: D log D instead of D^2.
-    """
-    days = len(daily_DN)
-    keep = 1.0 - 1.0 / (block_length_default(days) if block is None else block)
-    spectrum = np.fft.rfft(daily_DN - daily_DN.mean(axis=0), n=2 * days, axis=0)
-    gamma_DN = np.fft.irfft(np.abs(spectrum) ** 2, n=2 * days, axis=0)[:days] / days
-    lag_D = np.arange(days)
-    kappa_D = (1 - lag_D / days) * keep**lag_D + (lag_D / days) * keep ** (days - lag_D)
-    kappa_D[0] = 1.0
-    return np.asarray(gamma_DN[0] + 2.0 * (kappa_D[1:, None] * gamma_DN[1:]).sum(axis=0))
-
-
 def _differences(daily_DK: npt.ArrayLike, benchmark_D: npt.ArrayLike | None) -> FloatArray:
     daily_DK = as_matrix(daily_DK, "daily_DK", least=8)
     if benchmark_D is None:
@@ -150,13 +135,10 @@ def _differences(daily_DK: npt.ArrayLike, benchmark_D: npt.ArrayLike | None) -> 
     return np.where(np.abs(differences_DK) <= 1e-12 * size_K, 0.0, differences_DK)
 
 
-def _scaled(differences_DK: FloatArray, block: int | None) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """The columns that move, in units of their long-run standard deviation, and which they were."""
-    size_K = np.abs(differences_DK).max(axis=0)
-    moving_K = differences_DK.std(axis=0) > 1e-12 * size_K
-    variance_K = long_run_variance(differences_DK, block)
-    tested_J = np.flatnonzero(moving_K & (variance_K > 1e-24 * size_K**2))
-    return differences_DK[:, tested_J] / np.sqrt(variance_K[tested_J]), tested_J
+def _scaled(differences_DK: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """The columns that move, in units of their standard deviation, and which they were."""
+    tested_J = np.flatnonzero(~flat(differences_DK))
+    return differences_DK[:, tested_J] / differences_DK[:, tested_J].std(axis=0), tested_J
 
 
 def _test(scaled_DJ: FloatArray, block: int | None, reps: int, seed: int) -> Any:

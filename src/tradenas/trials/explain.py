@@ -31,7 +31,7 @@ class Facts:
     net_interval: tuple[float, float]
     baseline_sharpe: float
     selection_sharpe: float
-    num_trials: int
+    trials_by_stage: Mapping[str, int]
     num_selected: int
     num_effective: float
     psr: float
@@ -87,7 +87,7 @@ def what_would_change(facts: Facts) -> tuple[str, ...]:
         )
     if math.isfinite(facts.track_days):
         sentences.append(
-            f"At this Sharpe ratio it takes {_span(facts.track_days, facts.days_per_year)} of days like these to be "
+            f"At this Sharpe ratio it takes {_span(facts.track_days, facts.days_per_year)} like these to be "
             f"{1 - facts.alpha:.0%} sure that it is above zero at all; the vault holds "
             f"{_span(len(facts.champion_D), facts.days_per_year)}."
         )
@@ -106,21 +106,23 @@ def _not_even(facts: Facts) -> str:
 
 
 def _chance(facts: Facts) -> str:
-    listed = ", ".join(f"{p:.3f} against {_label(name)}" for name, p in facts.p_against.items())
+    listed = ", ".join(f"{_chance_of(p)} against {_label(name)}" for name, p in facts.p_against.items())
     p_max = max(facts.p_against.values())
     meaning = "below" if p_max < facts.alpha else "not below"
     return (
-        f"If none of the {facts.num_finalists} finalists were better, days like these would still show such a lead "
-        f"with probability {listed} (Hansen's SPA): the largest, {p_max:.3f}, is {meaning} the limit of "
+        f"If none of the {facts.num_finalists} finalists were better, the best of them would still lead by as much "
+        f"with probability {listed} (Hansen's SPA): the largest, {_chance_of(p_max)}, is {meaning} the limit of "
         f"{facts.alpha:.2f}."
     )
 
 
 def _trials(facts: Facts) -> str:
+    stages = ", ".join(f"{count:,} {stage}" for stage, count in facts.trials_by_stage.items())
     text = (
-        f"{facts.num_trials:,} configurations were tried in all; {facts.num_selected} were compared on the selection "
-        f"zone, worth {facts.num_effective:.1f} independent ones. Allowing for these, the chance that the champion's "
-        f"true Sharpe ratio is above zero is {facts.dsr:.2f} there (DSR), and {facts.psr:.2f} in the vault (PSR)"
+        f"{sum(facts.trials_by_stage.values()):,} trials were counted in all ({stages}); {facts.num_selected} were "
+        f"compared on the selection zone, worth {facts.num_effective:.1f} independent ones. Allowing for these, the "
+        f"chance that the champion's true Sharpe ratio is above zero is {_chance_of(facts.dsr)} there (DSR), and "
+        f"{_chance_of(facts.psr)} in the vault (PSR)"
     )
     if facts.pbo is None:
         return f"{text}."
@@ -154,7 +156,7 @@ def _more_days(facts: Facts) -> str:
             f"survives days that depend on each other."
         )
     return (
-        f"If its lead over {_label(name)} goes on as seen, about {_span(needed, facts.days_per_year)} of unseen days "
+        f"If its lead over {_label(name)} goes on as seen, about {_span(needed, facts.days_per_year)} unseen, "
         f"in place of {_span(days, facts.days_per_year)} would tell it from luck among {facts.num_finalists} finalists."
     )
 
@@ -172,7 +174,9 @@ def _costs(facts: Facts) -> list[str]:
         return ["It paid no costs: lower costs would change nothing, and real ones are missing here."]
     share = (float(facts.gross_D.mean()) - to_beat) / paid
     if facts.call == "EDGE":
-        return [f"Costs {share:.1f} times as high would bring it down to {rival} (it pays {_points(paid)} a day now)."]
+        return [
+            f"Costs {share:.1f} times as high would bring it level with {rival} (it pays {_points(paid)} a day now)."
+        ]
     if share <= 0:
         return [
             f"Lower costs would not be enough: even before costs it earned {_points(float(facts.gross_D.mean()))} a "
@@ -214,5 +218,13 @@ def _points(value: float) -> str:
     return f"{value * 1e4:.2f} bps"
 
 
+def _chance_of(probability: float) -> str:
+    if probability < 0.001:
+        return "below 0.001"
+    return "above 0.999" if probability > 0.999 else f"{probability:.3f}"
+
+
 def _span(days: float, days_per_year: int) -> str:
+    if days > 100 * days_per_year:
+        return "more than 100 years"
     return f"{math.ceil(days):,} days ({days / days_per_year:.1f} years)"

@@ -259,7 +259,7 @@ def judge(
         net_interval=(net.low, net.high),
         baseline_sharpe=baseline.value,
         selection_sharpe=selection_sharpe,
-        num_trials=sum(trials_by_stage.values()),
+        trials_by_stage=MappingProxyType(dict(trials_by_stage)),
         num_selected=len(selection_names),
         num_effective=num_effective,
         psr=probabilistic_sharpe(champion_D, days_per_year),
