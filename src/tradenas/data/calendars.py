@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from tradenas.errors import CandleError
-from tradenas.typing import BoolArray, IntArray
+from tradenas.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["DAY_MS", "HOUR_MS", "WEEK_MS", "Calendar", "Holes", "detect_calendar", "find_holes"]
 
@@ -44,7 +44,7 @@ class Holes:
 def detect_calendar(open_time: IntArray, interval_ms: int) -> Calendar:
     """`24/7` where bars exist on Saturdays and Sundays in bulk, else `sessions`.
 
-    Where the stamps cover no whole weekend the answer is `24/7` when no bar is missing, else `sessions`.
+    Where the stamps reach no weekend the answer is `24/7` when at least half of the grid between them is there.
 
     Raises:
         CandleError: weekly bars and longer look alike in both calendars.
@@ -56,16 +56,12 @@ def detect_calendar(open_time: IntArray, interval_ms: int) -> Calendar:
             expected="a stated calendar",
             fix="pass calendar='24/7' (crypto) or calendar='sessions' (exchanges that close)",
         )
-    slots = np.arange(open_time[0], open_time[-1] + 1, interval_ms) if _span(open_time, interval_ms) < 5_000 else None
-    weekday_seen = np.bincount(_weekday(open_time), minlength=7)
-    if slots is not None:
-        weekday_all = np.bincount(_weekday(slots), minlength=7)
-    else:
-        weekday_all = np.full(7, _span(open_time, interval_ms) / 7)
-    share = np.divide(weekday_seen, weekday_all, out=np.full(7, np.nan), where=weekday_all > 0)
+    seen = np.bincount(_weekday(open_time), minlength=7)
+    expected = _weekday_lengths(int(open_time[0]), int(open_time[-1]) + interval_ms) / interval_ms
+    share = np.divide(seen, expected, out=np.full(7, np.nan), where=expected > 0)
     working, weekend = share[:5], share[5:]
     if np.isnan(weekend).any() or np.isnan(working).all():
-        return "24/7" if bool((np.diff(open_time) == interval_ms).all()) else "sessions"
+        return "24/7" if 2 * len(open_time) >= _span(open_time, interval_ms) else "sessions"
     return "24/7" if bool((weekend >= 0.5 * np.nanmedian(working)).all()) else "sessions"
 
 
@@ -102,6 +98,18 @@ def _span(open_time: IntArray, interval_ms: int) -> int:
 def _weekday(time_ms: IntArray) -> IntArray:
     """Monday is 0."""
     return (time_ms - EPOCH_TO_MONDAY_MS) // DAY_MS % 7
+
+
+def _weekday_lengths(start_ms: int, stop_ms: int) -> FloatArray:
+    """Milliseconds of each weekday between two times."""
+    weeks, rest = divmod(stop_ms - start_ms, WEEK_MS)
+    lengths = np.full(7, float(weeks * DAY_MS))
+    at, stop = start_ms, start_ms + rest
+    while at < stop:
+        midnight = at - at % DAY_MS + DAY_MS
+        lengths[(at - EPOCH_TO_MONDAY_MS) // DAY_MS % 7] += min(midnight, stop) - at
+        at = midnight
+    return lengths
 
 
 def _usual_slots(open_time: IntArray, interval_ms: int, weeks: int, per_week: int) -> tuple[BoolArray, int]:

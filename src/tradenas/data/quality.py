@@ -134,7 +134,7 @@ def _holes(facts: dict[str, Any], allow_gaps: bool) -> list[Finding]:
             f"{interval_name(facts['longest_gap_ms'])} before row {row}; they hold "
             f"{facts['gap_variance_share']:.1%} of the variance"
         )
-        refused = share > MOST_MISSING and not allow_gaps
+        refused = facts["missing"] > MOST_MISSING * (facts["rows"] + facts["missing"]) and not allow_gaps
         level: Literal["error", "warning"] = "error" if refused else "warning"
         found.append(Finding(level=level, name="missing", text=text))
     if facts["holidays"]:

@@ -11,7 +11,6 @@ from tradenas.data.calendars import DAY_MS, HOUR_MS
 from tradenas.data.candles import Candles
 from tradenas.data.text import read_text
 from tradenas.errors import CandleError, MissingExtra
-from tradenas.registry import did_you_mean
 
 __all__ = ["SAMPLES", "Sample", "sample"]
 
@@ -69,6 +68,8 @@ def sample(name: str) -> Candles:
         MissingExtra: the package that ships it is absent.
     """
     if name not in SAMPLES:
+        from tradenas.registry import did_you_mean
+
         raise CandleError("sample", got=repr(name), expected="a known sample", fix=did_you_mean(name, list(SAMPLES)))
     about = SAMPLES[name]
     path = _path(about)

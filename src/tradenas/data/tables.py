@@ -20,7 +20,7 @@ from tradenas.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MANIFEST", "Found", "choose_symbol", "read_feather", "read_parquet"]
+__all__ = ["MANIFEST", "Found", "choose_symbol", "nothing_found", "read_feather", "read_parquet"]
 
 MAX_TABLE_BYTES = 2 * 2**30
 MAX_COLUMNS = 1_000
@@ -62,6 +62,13 @@ def choose_symbol(cells: pa.Array, wanted: str | None, seen: list[str], keep: Bo
     return np.isin(index, ours)
 
 
+def nothing_found(place: str, names: list[str], symbol: str | None) -> CandleError:
+    """The error for a file without rows, or without rows of the wanted symbol."""
+    got = f"no rows of symbol {symbol!r}" if names else "no rows"
+    expected = f"one of: {', '.join(sorted(names)[:40])}" if names else "at least one candle"
+    return CandleError(place, got=got, expected=expected)
+
+
 def read_parquet(path: Path, *, symbol: str | None, columns: Mapping[str, str] | None) -> Found:
     """Rows of a Parquet file.
 
@@ -77,7 +84,9 @@ def read_parquet(path: Path, *, symbol: str | None, columns: Mapping[str, str] |
             mapped = _weigh(schema, num_rows, path.name, columns)
             batches = file.iter_batches(batch_size=BATCH_ROWS, columns=list(mapped.fields.values()), use_threads=False)
             return _collect(batches, schema, mapped, path.name, symbol)
-    except (pa.ArrowException, OSError) as error:
+    except CandleError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _broken(path, "Parquet", error) from None
 
 
@@ -97,7 +106,9 @@ def read_feather(path: Path, *, symbol: str | None, columns: Mapping[str, str] |
             mapped = _weigh(file.schema, num_rows, path.name, columns)
             batches = (file.get_batch(index) for index in range(file.num_record_batches))
             return _collect(batches, file.schema, mapped, path.name, symbol)
-    except (pa.ArrowException, OSError) as error:
+    except CandleError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _broken(path, "feather", error) from None
 
 
@@ -140,9 +151,7 @@ def _collect(batches: Iterator[Any], schema: pa.Schema, mapped: Mapped, place: s
                 kept[field].append(_floats(batch.column(header), place, header, done))
         done += batch.num_rows
     if not done:
-        got = f"no rows of symbol {symbol!r}" if names else "no rows"
-        expected = f"one of: {', '.join(sorted(names)[:40])}" if names else "at least one candle"
-        raise CandleError(place, got=got, expected=expected)
+        raise nothing_found(place, names, symbol)
     header = mapped.fields["open_time"]
     stamps = _stamps(pa.chunked_array(kept["open_time"]), lambda row: f"{place}, row {row}, column {header!r}")
     floats = {name: np.concatenate(parts) for name, parts in kept.items() if name not in ("open_time", "symbol")}

@@ -13,7 +13,7 @@ from tradenas.data.headers import BINANCE_KLINES, Mapped, map_headers
 from tradenas.data.repairs import MAX_ROWS
 from tradenas.data.rows import Rows
 from tradenas.data.stamps import from_text
-from tradenas.data.tables import Found, choose_symbol
+from tradenas.data.tables import Found, choose_symbol, nothing_found
 from tradenas.errors import CandleError
 from tradenas.typing import BoolArray, FloatArray
 
@@ -157,7 +157,7 @@ class _Reader:
             self._torn(str(error))
         line = np.concatenate(lines) if lines else np.zeros(0, np.int64)
         if not len(line):
-            raise CandleError(self.place, got="a header and no rows", expected="at least one candle")
+            raise nothing_found(self.place, names, self.symbol)
         time_header = self.mapped.fields["open_time"]
 
         def where(row: int) -> str:
@@ -173,17 +173,14 @@ class _Reader:
         import pyarrow as pa
         import pyarrow.csv as pacsv
 
-        def torn(_row: Any) -> str:
-            return self._torn("a row with another number of cells")
-
+        if not self.data[self.start : self.start + BLOCK_BYTES].strip():
+            return
         text = pa.BufferReader(pa.py_buffer(self.data).slice(self.start))
         quoted = self.data.find(b'"', self.start) >= 0
         stream = pacsv.open_csv(
             text,
             read_options=pacsv.ReadOptions(column_names=self.headers, block_size=BLOCK_BYTES, use_threads=False),
-            parse_options=pacsv.ParseOptions(
-                delimiter=self.delimiter, ignore_empty_lines=False, invalid_row_handler=torn, quote_char='"'
-            ),
+            parse_options=pacsv.ParseOptions(delimiter=self.delimiter, ignore_empty_lines=False, quote_char='"'),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(self.headers, pa.string()),
                 include_columns=list(self.mapped.fields.values()),
