@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,14 +13,6 @@ from tradenas.train.dataset import Dataset
 
 START_MS = 1_735_689_600_000  # 2025-01-01 00:00 UTC
 VOLATILITY = 0.005
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows [start, stop); stands in for tradenas.splits.Span."""
-
-    start: int
-    stop: int
 
 
 def make_dataset(
@@ -83,6 +75,7 @@ def make_dataset(
         y_T=y_T.astype(np.float32),
         ready_T=ready_T,
         gap_T=gap_T,
+        volatility_T=np.full(rows, VOLATILITY),
         past_return_T=past_return_T,
         bar_return_T=bar_return_T,
         realised_T=open_time_T[2:],

@@ -10,7 +10,7 @@ same number of trials.
 from __future__ import annotations
 
 from tradenas.trials.baselines import boosting, dlinear, gru, linear, rules
-from tradenas.trials.baselines.baseline import BASELINES, Baseline, Params, Rows
+from tradenas.trials.baselines.baseline import BASELINES, Baseline, Params
 from tradenas.trials.baselines.tuning import Forecast, TunedBaseline, fit_forecast, scorer, tune
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Baseline",
     "Forecast",
     "Params",
-    "Rows",
     "TunedBaseline",
     "boosting",
     "dlinear",

@@ -10,22 +10,13 @@ import numpy as np
 from tradenas.errors import ConfigError
 from tradenas.registry import Registry, did_you_mean
 from tradenas.seeds import rng_for
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
 from tradenas.typing import FloatArray
 
-__all__ = ["BASELINES", "Baseline", "Params", "Rows", "distinct", "log_uniform", "settings", "window_up_to"]
+__all__ = ["BASELINES", "Baseline", "Params", "distinct", "log_uniform", "settings", "window_up_to"]
 
 Params = Mapping[str, str | int | float]
-
-
-class Rows(Protocol):
-    """Decision rows [start, stop) of a Dataset; `tradenas.splits.Span` is one."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def stop(self) -> int: ...
 
 
 class Baseline(Protocol):
@@ -60,9 +51,12 @@ class Baseline(Protocol):
         ...
 
     def fit_signal(
-        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+        self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
     ) -> FloatArray:
         """Signals of the rows of `predict`, learned from the usable rows of `train`; 0 on rows without enough history.
+
+        A learned one speaks in the units of `tradenas.train.loss.Objective`, as searched networks do: a logit, or a
+        forecast in units of the label.
 
         The signal of a row reads at most the last `reach` rows, its own included, and no label outside `train`.  The
         caller leaves a purge between `train` and `predict`, as labels look ahead.
@@ -77,21 +71,22 @@ class Baseline(Protocol):
 BASELINES: Registry[Baseline] = Registry("baselines")
 
 
-def settings(name: str, params: Params, defaults: dict[str, str | int | float]) -> dict[str, str | int | float]:
-    """`params` over `defaults`, refusing names that mean nothing.
+def settings(baseline: Baseline, params: Params, data: Dataset, reach: int) -> dict[str, str | int | float]:
+    """`params` over the customary ones of a baseline.
 
-    >>> settings("momentum", {"window": 8}, {"window": 24})
-    {'window': 8}
+    Raises:
+        ConfigError: a name that the baseline does not know.
     """
+    customary = baseline.configurations(1, 0, reach=reach, transforms=data.transforms)[0]
     for key in params:
-        if key not in defaults:
+        if key not in customary:
             raise ConfigError(
-                f"baseline {name}",
+                f"baseline {baseline.name}",
                 got=f"parameter {key!r}",
                 expected="one of its own",
-                fix=did_you_mean(key, list(defaults)) if defaults else "pass none",
+                fix=did_you_mean(key, list(customary)) if customary else "pass none",
             )
-    return {**defaults, **params}
+    return {**customary, **params}
 
 
 def distinct(

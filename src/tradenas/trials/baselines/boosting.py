@@ -9,9 +9,18 @@ import numpy as np
 
 from tradenas.errors import DivergedError, MissingExtra
 from tradenas.seeds import seed_for
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
-from tradenas.trials.baselines.rows import Inputs, answer, check_window, hold_out_tail, label_of, spread, training_rows
+from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.rows import (
+    Inputs,
+    answer,
+    check_window,
+    hold_out_tail,
+    objective_of,
+    spread,
+    training_rows,
+)
 from tradenas.typing import FloatArray, IntArray
 
 __all__ = ["Boosting"]
@@ -64,21 +73,21 @@ class Boosting:
         return distinct(self.name, count, seed, {**first, "window": min(16, reach)} if self.windowed else first, draw)
 
     def fit_signal(
-        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+        self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
     ) -> FloatArray:
         try:
             import lightgbm
         except ImportError:
             raise MissingExtra.of("lightgbm", extra="search") from None
-        defaults = {**DEFAULTS, "transform": data.transforms[0] if self.windowed else "all"}
-        chosen = settings(self.name, params, {**defaults, "window": 16} if self.windowed else defaults)
+        chosen = settings(self, params, data, reach)
         window = check_window(self.name, int(chosen.pop("window", 1)), reach)
         rows_R = training_rows(data, train, reach)
         fit_R, tail_R = hold_out_tail(rows_R, purge=reach)
         inputs = Inputs.fitted(data, fit_R, transform=str(chosen.pop("transform")), window=window)
         limit = min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1))
         fit_R, tail_R = spread(fit_R, limit), spread(tail_R, max(limit // 4, 1))
-        y_T = label_of(data, fit_R)[1]
+        objective = objective_of(data, train)
+        y_T = objective.labels(data)
         fixed = {
             "objective": "binary" if data.kind == "binary" else "regression",
             "num_threads": 1,
@@ -96,13 +105,13 @@ class Boosting:
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
 
-        def signal(rows: IntArray) -> FloatArray:
+        def output(rows: IntArray) -> FloatArray:
             return np.asarray(booster.predict(inputs.flat(rows), raw_score=True, num_threads=1), float)
 
-        signal_T = answer(data, predict, reach, signal)
-        if not np.isfinite(signal_T).all():
+        output_T = answer(data, predict, reach, output)
+        if not np.isfinite(output_T).all():
             raise DivergedError(f"baseline {self.name}", got="a forecast that is not finite")
-        return signal_T
+        return objective.signal(output_T, data, predict)
 
 
 BASELINES.register("lightgbm")(Boosting(name="lightgbm", windowed=False))

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from tradenas.errors import MissingExtra
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, log_uniform, settings, window_up_to
 from tradenas.trials.baselines.rows import check_window
 from tradenas.typing import FloatArray
 
@@ -41,21 +42,20 @@ class DLinear:
         first: Params = {
             "window": window,
             "average": min(9, window),
-            "learning_rate": 1e-3,
+            "learning_rate": 3e-3,
             "weight_decay": 0.01,
             "transform": transforms[0],
         }
         return distinct(self.name, count, seed, first, draw)
 
     def fit_signal(
-        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+        self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
     ) -> FloatArray:
         try:
             from tradenas.trials.baselines.networks import DLinearNetwork, Fitting, fit_network
         except ModuleNotFoundError:
             raise MissingExtra.of("torch", extra="search") from None
-        defaults: Params = self.configurations(1, 0, reach=reach, transforms=data.transforms)[0]
-        chosen = settings(self.name, params, dict(defaults))
+        chosen = settings(self, params, data, reach)
         window = check_window(self.name, int(chosen["window"]), reach)
         average = check_window(self.name, int(chosen["average"]), window)
         return fit_network(

@@ -9,8 +9,9 @@ import numpy as np
 
 from tradenas.errors import MissingExtra
 from tradenas.seeds import seed_for
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, log_uniform, settings, window_up_to
 from tradenas.trials.baselines.rows import check_window
 from tradenas.typing import FloatArray
 
@@ -33,7 +34,7 @@ class GRU:
                 "window": window_up_to(rng, min(reach, 64), low=4),
                 "hidden": int(rng.choice([8, 16, 32])),
                 "learning_rate": log_uniform(rng, 1e-3, 1e-2),
-                "weight_decay": log_uniform(rng, 1e-4, 1.0),
+                "weight_decay": log_uniform(rng, 1e-2, 10.0),
                 "transform": str(rng.choice(transforms)),
             }
 
@@ -41,20 +42,19 @@ class GRU:
             "window": min(24, reach),
             "hidden": 16,
             "learning_rate": 3e-3,
-            "weight_decay": 0.01,
+            "weight_decay": 1.0,
             "transform": transforms[0],
         }
         return distinct(self.name, count, seed, first, draw)
 
     def fit_signal(
-        self, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+        self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
     ) -> FloatArray:
         try:
             from tradenas.trials.baselines.networks import Fitting, GRUNetwork, fit_network
         except ModuleNotFoundError:
             raise MissingExtra.of("torch", extra="search") from None
-        defaults: Params = self.configurations(1, 0, reach=reach, transforms=data.transforms)[0]
-        chosen = settings(self.name, params, dict(defaults))
+        chosen = settings(self, params, data, reach)
         window = check_window(self.name, int(chosen["window"]), reach)
         first_weights = seed_for(seed, "baselines", self.name, "weights")
         return fit_network(

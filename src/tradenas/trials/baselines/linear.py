@@ -10,9 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from tradenas.errors import DivergedError
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, log_uniform, settings, window_up_to
-from tradenas.trials.baselines.rows import Inputs, answer, check_window, label_of, spread, training_rows
+from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, log_uniform, settings, window_up_to
+from tradenas.trials.baselines.rows import Inputs, answer, check_window, objective_of, spread, training_rows
 from tradenas.typing import Float32Array, FloatArray
 
 __all__ = ["Linear", "logistic", "ridge"]
@@ -52,26 +53,25 @@ class Linear:
     def fit_signal(
         self,
         data: Dataset,
-        train: Rows,
-        predict: Rows,
+        train: Span,
+        predict: Span,
         *,
         params: Params,
         seed: int,
         reach: int,
     ) -> FloatArray:
-        defaults: dict[str, str | int | float] = {"alpha": 0.1, "transform": data.transforms[0], "window": 16}
-        if not self.windowed:
-            defaults = {"alpha": 0.01, "transform": "all"}
-        chosen = settings(self.name, params, defaults)
+        chosen = settings(self, params, data, reach)
         window = check_window(self.name, int(chosen.get("window", 1)), reach)
         rows_R = training_rows(data, train, reach)
         inputs = Inputs.fitted(data, rows_R, transform=str(chosen["transform"]), window=window)
         rows_R = spread(rows_R, min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1)))
+        objective = objective_of(data, train)
         fit = logistic if data.kind == "binary" else ridge
-        weights_F, offset = fit(inputs.flat(rows_R), label_of(data, rows_R)[0], float(chosen["alpha"]))
+        weights_F, offset = fit(inputs.flat(rows_R), objective.labels(data)[rows_R], float(chosen["alpha"]))
         if not (np.isfinite(weights_F).all() and np.isfinite(offset)):
             raise DivergedError(f"baseline {self.name}", got="weights that are not finite", fix="raise alpha")
-        return answer(data, predict, reach, lambda rows: inputs.flat(rows) @ weights_F + offset)
+        output_T = answer(data, predict, reach, lambda rows: inputs.flat(rows) @ weights_F + offset)
+        return objective.signal(output_T, data, predict)
 
 
 def ridge(x_RF: Float32Array, y_R: FloatArray, alpha: float) -> tuple[FloatArray, float]:

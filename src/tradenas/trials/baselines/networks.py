@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from tradenas.errors import DivergedError
 from tradenas.seeds import rng_for
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import Rows
-from tradenas.trials.baselines.rows import Inputs, answer, hold_out_tail, label_of, spread, training_rows
+from tradenas.train.loss import Objective
+from tradenas.trials.baselines.rows import Inputs, answer, hold_out_tail, spread, training_rows
 from tradenas.typing import Float32Array, FloatArray, IntArray
 
 __all__ = ["DLinearNetwork", "Fitting", "GRUNetwork", "fit_network"]
@@ -158,8 +159,8 @@ def _copy(network: nn.Module) -> dict[str, Tensor]:
 
 def fit_network(
     data: Dataset,
-    train: Rows,
-    predict: Rows,
+    train: Span,
+    predict: Span,
     *,
     build: Callable[[int], nn.Module],
     fitting: Fitting,
@@ -171,7 +172,10 @@ def fit_network(
     """Builds a network for a number of features, fits it on `train`, and answers for `predict`."""
     fit_R, tail_R = hold_out_tail(training_rows(data, train, reach), purge=reach)
     inputs = Inputs.fitted(data, fit_R, transform=transform, window=window)
+    objective = Objective.fitted(data, train)
+    binary = data.kind == "binary"
     with _one_thread():
         network = build(inputs.x_TF.shape[1])
-        fitting.run(network, inputs, label_of(data, fit_R)[1], fit_R, tail_R, binary=data.kind == "binary", seed=seed)
-        return answer(data, predict, reach, lambda rows_R: _respond(network, inputs, rows_R))
+        fitting.run(network, inputs, objective.labels(data), fit_R, tail_R, binary=binary, seed=seed)
+        output_T = answer(data, predict, reach, lambda rows_R: _respond(network, inputs, rows_R))
+    return objective.signal(output_T, data, predict)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradenas.errors import ConfigError
+from tradenas.errors import ConfigError, MissingExtra
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset, reachable
-from tradenas.trials.baselines.baseline import Rows
 from tradenas.typing import BoolArray, Float32Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from tradenas.train.loss import Objective
 
 __all__ = [
     "MIN_ROWS",
@@ -22,7 +26,7 @@ __all__ = [
     "check_window",
     "columns_of",
     "hold_out_tail",
-    "label_of",
+    "objective_of",
     "spread",
     "training_rows",
 ]
@@ -32,16 +36,16 @@ _CHUNK_ROWS = 4096
 _CLIP = 5.0
 
 
-def _check(data: Dataset, rows: Rows, name: str) -> None:
-    if not 0 <= rows.start <= rows.stop <= len(data):
+def _check(data: Dataset, rows: Span, name: str) -> None:
+    if rows.stop > len(data):
         raise ConfigError(f"{name} rows", got=f"[{rows.start}, {rows.stop})", expected=f"rows within [0, {len(data)})")
 
 
-def _numbers(mask_T: BoolArray, rows: Rows) -> IntArray:
+def _numbers(mask_T: BoolArray, rows: Span) -> IntArray:
     return np.flatnonzero(mask_T[rows.start : rows.stop]) + rows.start
 
 
-def training_rows(data: Dataset, train: Rows, reach: int) -> IntArray:
+def training_rows(data: Dataset, train: Span, reach: int) -> IntArray:
     """Usable rows of `train`, in order.
 
     Raises:
@@ -93,7 +97,7 @@ def hold_out_tail(rows_R: IntArray, *, purge: int, share: float = 0.2) -> tuple[
 
 
 def answer(
-    data: Dataset, predict: Rows, reach: int, model: Callable[[IntArray], FloatArray | Float32Array]
+    data: Dataset, predict: Span, reach: int, model: Callable[[IntArray], FloatArray | Float32Array]
 ) -> FloatArray:
     """Signals of the rows of `predict`: what `model` says of rows with enough history, asked in chunks; 0 elsewhere."""
     _check(data, predict, "predict")
@@ -132,16 +136,18 @@ def check_window(name: str, window: int, reach: int) -> int:
     return window
 
 
-def label_of(data: Dataset, rows_R: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Labels of training rows in the units of the signal, and their whole column (T,) in the same units.
+def objective_of(data: Dataset, train: Span) -> Objective:
+    """The units in which searched networks learn from `train` and speak, so that baselines do the same.
 
-    A regression label is divided by its standard deviation over `rows_R` (its mean stays: drift is a forecast too).
+    Raises:
+        ConfigError: no labels there, or labels that never vary.
+        MissingExtra: torch, which the objective of networks needs, is absent.
     """
-    y_T = data.y_T.astype(np.float64)
-    if data.kind == "regression":
-        deviation = float(y_T[rows_R].std())
-        y_T = y_T / (deviation if deviation > 0 else 1.0)
-    return y_T[rows_R], y_T
+    try:
+        from tradenas.train.loss import Objective
+    except ModuleNotFoundError:
+        raise MissingExtra.of("torch", extra="search") from None
+    return Objective.fitted(data, train)
 
 
 @dataclass(frozen=True, eq=False)

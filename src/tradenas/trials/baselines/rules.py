@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import BASELINES, Params, Rows, distinct, settings, window_up_to
+from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, settings, window_up_to
 from tradenas.trials.baselines.rows import answer, check_window, training_rows
 from tradenas.typing import FloatArray, IntArray
 
@@ -39,14 +40,14 @@ class Constant:
     def fit_signal(
         self,
         data: Dataset,
-        train: Rows,
-        predict: Rows,
+        train: Span,
+        predict: Span,
         *,
         params: Params,
         seed: int,
         reach: int,
     ) -> FloatArray:
-        settings(self.name, params, {})
+        settings(self, params, data, reach)
         return np.full(predict.stop - predict.start, self.value)
 
 
@@ -71,14 +72,14 @@ class Reversal:
     def fit_signal(
         self,
         data: Dataset,
-        train: Rows,
-        predict: Rows,
+        train: Span,
+        predict: Span,
         *,
         params: Params,
         seed: int,
         reach: int,
     ) -> FloatArray:
-        settings(self.name, params, {})
+        settings(self, params, data, reach)
         usual = _usual_return(data, train, reach)
         return answer(data, predict, reach, lambda rows_R: -data.past_return_T[rows_R] / usual)
 
@@ -109,14 +110,14 @@ class Momentum:
     def fit_signal(
         self,
         data: Dataset,
-        train: Rows,
-        predict: Rows,
+        train: Span,
+        predict: Span,
         *,
         params: Params,
         seed: int,
         reach: int,
     ) -> FloatArray:
-        window = check_window(self.name, int(settings(self.name, params, {"window": 24})["window"]), reach)
+        window = check_window(self.name, int(settings(self, params, data, reach)["window"]), reach)
         usual = _usual_return(data, train, reach) * np.sqrt(window)
         sums_T = np.concatenate([[0.0], np.cumsum(data.past_return_T)])
 
@@ -127,7 +128,7 @@ class Momentum:
         return answer(data, predict, reach, signal)
 
 
-def _usual_return(data: Dataset, train: Rows, reach: int) -> float:
+def _usual_return(data: Dataset, train: Span, reach: int) -> float:
     deviation = float(data.past_return_T[training_rows(data, train, reach)].std())
     return deviation if deviation > 0 else 1.0
 

@@ -10,14 +10,15 @@ import numpy as np
 
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.registry import did_you_mean
+from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule, score, signal_scale
 from tradenas.train.dataset import Dataset
-from tradenas.trials.baselines.baseline import Baseline, Params, Rows
+from tradenas.trials.baselines.baseline import Baseline, Params
 from tradenas.typing import FloatArray
 
 __all__ = ["Forecast", "TunedBaseline", "fit_forecast", "scorer", "tune"]
 
-MAX_SCALE_ROWS = 10_000
+MAX_SCALE_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,25 +57,19 @@ class TunedBaseline:
     tried: int
 
 
-@dataclass(frozen=True)
-class _Stretch:
-    start: int
-    stop: int
-
-
 def fit_forecast(
-    baseline: Baseline, data: Dataset, train: Rows, predict: Rows, *, params: Params, seed: int, reach: int
+    baseline: Baseline, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
 ) -> Forecast:
     """Fits on `train` once; answers for `predict` and measures the scale on the end of `train`.
 
-    The scale is the mean |signal| over the last fifth of `train` (at most 10,000 rows): the part that early stopping
+    The scale is the mean |signal| over the last fifth of `train` (at most 4,096 rows): the part that early stopping
     holds out, where a model that learned its rows by heart does not look surer than it is.
 
     Raises:
         ConfigError, DivergedError: as `Baseline.fit_signal`.
     """
-    tail = _Stretch(train.stop - min(MAX_SCALE_ROWS, math.ceil((train.stop - train.start) / 5)), train.stop)
-    both = _Stretch(min(tail.start, predict.start), max(tail.stop, predict.stop))
+    tail = Span(train.stop - min(MAX_SCALE_ROWS, math.ceil(len(train) / 5)), train.stop)
+    both = Span(min(tail.start, predict.start), max(tail.stop, predict.stop))
     signal_T = baseline.fit_signal(data, train, both, params=params, seed=seed, reach=reach)
     tail_T = signal_T[tail.start - both.start : tail.stop - both.start]
     scale = signal_scale(tail_T, data.usable(reach)[tail.start : tail.stop])
@@ -86,7 +81,7 @@ def fit_forecast(
 
 
 def scorer(
-    data: Dataset, rows: Rows, *, rule: Rule, costs: Costs, reach: int, volatility_T: FloatArray | None = None
+    data: Dataset, rows: Span, *, rule: Rule, costs: Costs, reach: int, volatility_T: FloatArray | None = None
 ) -> Callable[[Forecast], dict[str, float]]:
     """A function that trades a forecast of `rows` and returns its scores as numbers (see `train.backtest.score`).
 
@@ -95,21 +90,20 @@ def scorer(
     Args:
         volatility_T: relative volatility of all rows of `data`, for rules that target it.
     """
-    stretch = slice(rows.start, rows.stop)
-    label_T = data.y_T[stretch].astype(np.float64) - (0.5 if data.kind == "binary" else 0.0)
+    label_T = data.y_T[rows.slice].astype(np.float64) - (0.5 if data.kind == "binary" else 0.0)
 
     def judge(forecast: Forecast) -> dict[str, float]:
         scores = score(
             forecast.signal_T,
-            bar_return_T=data.bar_return_T[stretch],
-            realised_T=data.realised_T[stretch],
-            usable_T=data.usable(reach)[stretch],
+            bar_return_T=data.bar_return_T[rows.slice],
+            realised_T=data.realised_T[rows.slice],
+            usable_T=data.usable(reach)[rows.slice],
             rule=forecast.rule(rule),
             scale=forecast.scale,
             costs=costs,
             days_per_year=data.days_per_year,
             outcome_T=label_T,
-            volatility_T=None if volatility_T is None else volatility_T[stretch],
+            volatility_T=None if volatility_T is None else volatility_T[rows.slice],
         )
         return {name: float(value[0]) for name, value in scores.items()}
 
@@ -119,8 +113,8 @@ def scorer(
 def tune(
     baseline: Baseline,
     data: Dataset,
-    fold_train: Rows,
-    fold_valid: Rows,
+    fold_train: Span,
+    fold_valid: Span,
     budget: int,
     seed: int,
     score: Callable[[Forecast], Mapping[str, float]],

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tradenas.errors import ConfigError
+from tradenas.splits import Span
+from tradenas.train.backtest import Rule, costs_named
+from tradenas.trials.baselines import BASELINES, fit_forecast, scorer
+from train.datasets import make_dataset, scrambled
+
+REACH = 16
+TRAIN, TEST = Span(0, 2000), Span(2020, 3000)
+LEARNED = [name for name in BASELINES if BASELINES[name].learned]
+ONE_ROW = ["linear", "lightgbm"]
+WINDOWED = [name for name in LEARNED if name not in ONE_ROW]
+SMALL = {"gru": {"window": 8, "learning_rate": 0.01}, "dlinear": {"window": 12, "average": 5, "learning_rate": 0.01}}
+
+
+def fit(name, data, *, train=TRAIN, predict=TEST, params=None, seed=0, reach=REACH):
+    params = SMALL.get(name, {}) if params is None else params
+    return BASELINES[name].fit_signal(data, train, predict, params=params, seed=seed, reach=reach)
+
+
+def ic(name, data, **changes):
+    signal = fit(name, data, **changes)
+    usable = data.usable(REACH)[TEST.start : TEST.stop]
+    return np.corrcoef(signal[usable], data.bar_return_T[TEST.start : TEST.stop][usable])[0, 1]
+
+
+def test_the_registry_is_whole():
+    assert set(BASELINES) == {
+        "flat", "hold", "reversal", "momentum", "linear", "linear_window",
+        "lightgbm", "lightgbm_window", "dlinear", "gru",
+    }  # fmt: skip
+    assert all(BASELINES[name].name == name for name in BASELINES)
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+@pytest.mark.parametrize("name", LEARNED)
+def test_learns_a_planted_feature(name, kind):
+    assert ic(name, make_dataset(rows=3000, planted="feature", strength=0.5, kind=kind)) > 0.35
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_windows_learn_what_happened_some_rows_ago(name):
+    data = make_dataset(rows=3000, planted="lagged_feature", lag=5, strength=0.6, features=2)
+    assert ic(name, data) > 0.35
+
+
+@pytest.mark.parametrize("name", ONE_ROW)
+def test_one_row_cannot_know_what_happened_some_rows_ago(name):
+    assert abs(ic(name, make_dataset(rows=3000, planted="lagged_feature", lag=5, strength=0.6, features=2))) < 0.1
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_finds_nothing_in_noise(name):
+    assert abs(ic(name, make_dataset(rows=3000, seed=5))) < 0.1
+
+
+@pytest.mark.parametrize("planted", ["reversal", "momentum"])
+def test_reversal_and_momentum_are_right_in_their_own_worlds_and_wrong_in_the_other(planted):
+    data = make_dataset(rows=3000, planted=planted, strength=0.3)
+    sign = 1 if planted == "momentum" else -1
+    assert sign * ic("momentum", data, params={"window": 2}) > 0.15
+    assert sign * ic("reversal", data) < -0.2
+
+
+def test_momentum_and_reversal_by_hand():
+    data = make_dataset(rows=200)
+    train, predict = Span(0, 100), Span(100, 200)
+    usual = data.past_return_T[REACH - 1 : 100].std()
+    moves = data.past_return_T
+    np.testing.assert_allclose(fit("reversal", data, train=train, predict=predict), -moves[100:] / usual)
+    expected = [moves[t - 3 : t + 1].sum() / (2 * usual) for t in range(100, 200)]
+    np.testing.assert_allclose(fit("momentum", data, train=train, predict=predict, params={"window": 4}), expected)
+
+
+def test_flat_and_hold_are_constants_on_every_row():
+    data = make_dataset(rows=400, gaps=(330,))
+    assert (fit("flat", data, train=Span(0, 300), predict=Span(300, 400)) == 0).all()
+    assert (fit("hold", data, train=Span(0, 300), predict=Span(300, 400)) == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["sign", "proportional"])
+def test_hold_holds_however_wide_the_band(kind):
+    data, test = make_dataset(rows=1000, drift=0.1), Span(400, 1000)
+    judge = scorer(data, test, rule=Rule(kind=kind, band=9.0), costs=costs_named("none"), reach=REACH)
+    hold = judge(fit_forecast(BASELINES["hold"], data, Span(0, 380), test, params={}, seed=0, reach=REACH))
+    assert hold["total_gross"] == pytest.approx(np.nansum(data.bar_return_T[400:]))
+    days = len(set(data.realised_T[400:-2] // 86_400_000))
+    assert hold["turnover"] == pytest.approx(2 / days)
+    reversal = judge(fit_forecast(BASELINES["reversal"], data, Span(0, 380), test, params={}, seed=0, reach=REACH))
+    assert reversal["turnover"] == 0
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+class TestCausal:
+    def test_later_rows_change_no_earlier_signal(self, name):
+        data, cut = make_dataset(rows=3000, planted="feature"), 2500
+        before = fit(name, data)[: cut - TEST.start]
+        after = fit(name, scrambled(data, cut))[: cut - TEST.start]
+        np.testing.assert_array_equal(before, after)
+        assert BASELINES[name].banded == (np.ptp(before) > 0)  # not equal because they are all the same
+
+    def test_labels_to_predict_are_not_read(self, name):
+        data = make_dataset(rows=3000, planted="feature", kind="binary")
+        np.testing.assert_array_equal(fit(name, data), fit(name, scrambled(data, TRAIN.stop, labels_only=True)))
+
+    def test_one_row_at_a_time_is_the_same(self, name):
+        data = make_dataset(rows=3000, planted="feature")
+        whole = fit(name, data, predict=Span(2020, 2030))
+        for t in (2020, 2027):
+            np.testing.assert_allclose(fit(name, data, predict=Span(t, t + 1)), whole[[t - 2020]], rtol=1e-4, atol=1e-6)
+
+    def test_reads_no_further_back_than_its_reach(self, name):
+        data = make_dataset(rows=3000, planted="feature")
+        params = {"window": REACH} if name in (*WINDOWED, "momentum") else {}
+        if name == "dlinear":
+            params["average"] = 5
+        row, other = 2500, make_dataset(rows=3000, planted="feature", seed=9)
+        first = row - REACH + 1
+        data.x_TF[TRAIN.stop : first] = other.x_TF[TRAIN.stop : first] * 5
+        data.past_return_T[TRAIN.stop : first] *= -2
+        before = make_dataset(rows=3000, planted="feature")
+        np.testing.assert_allclose(
+            fit(name, data, params=params)[row - 2020], fit(name, before, params=params)[row - 2020], atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+class TestRows:
+    def test_rows_without_enough_history_have_no_signal(self, name):
+        data = make_dataset(rows=3000, planted="feature", gaps=(2500,))
+        signal = fit(name, data)
+        if name in ("flat", "hold"):
+            return
+        silent = np.flatnonzero(signal == 0) + TEST.start
+        assert set(range(2500, 2500 + REACH - 1)) <= set(silent.tolist())
+        assert signal[2500 + REACH - 1 - TEST.start] != 0
+        assert signal[2499 - TEST.start] != 0
+
+    def test_unknown_labels_are_skipped(self, name):
+        data = make_dataset(rows=3000, planted="feature", gaps=range(100, 2000, 50), warm_up=40)
+        assert np.isfinite(fit(name, data)).all()
+
+    def test_same_seed_same_signal(self, name):
+        data = make_dataset(rows=3000, planted="feature")
+        np.testing.assert_array_equal(fit(name, data, seed=3), fit(name, data, seed=3))
+
+    def test_refuses_unknown_settings_and_rows_that_are_not_there(self, name):
+        data = make_dataset(rows=3000)
+        with pytest.raises(ConfigError, match="'windwo'"):
+            fit(name, data, params={"windwo": 3})
+        if BASELINES[name].banded:
+            with pytest.raises(ConfigError, match="predict rows"):
+                fit(name, data, predict=Span(2990, 3001))
+            with pytest.raises(ConfigError, match="train rows"):
+                fit(name, data, train=Span(0, 70))
+
+
+@pytest.mark.parametrize("name", ["gru", "lightgbm"])
+def test_another_seed_is_another_model(name):
+    data = make_dataset(rows=3000, planted="feature")
+    assert (fit(name, data, seed=0) != fit(name, data, seed=1)).any()
+
+
+@pytest.mark.parametrize("name", ["momentum", *WINDOWED])
+def test_a_window_longer_than_the_reach_is_refused(name):
+    with pytest.raises(ConfigError, match="window"):
+        fit(name, make_dataset(rows=3000), params={"window": REACH + 1})
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_reads_the_block_it_is_told_to(name):
+    data = make_dataset(rows=3000, features=2, transforms=("raw", "rank"), planted="feature")  # planted in block `raw`
+    params = SMALL.get(name, {})
+    assert ic(name, data, params={**params, "transform": "raw"}) > 0.35
+    assert abs(ic(name, data, params={**params, "transform": "rank"})) < 0.1
+    with pytest.raises(ConfigError, match="transform"):
+        fit(name, data, params={**params, "transform": "zscore"})
