@@ -16,12 +16,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import numpy as np
+
+from tradenas.data.bybit import BybitClient
+from tradenas.data.bybit.series import Bars
+
 KLINE, FUNDING, INSTRUMENTS, TIME = (
     f"/v5/market/{name}" for name in ("kline", "funding/history", "instruments-info", "time")
 )
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 NOW = 1_741_000_000_123  # 2025-03-03T11:06:40.123Z
-STEPS = {code: int(code) * MINUTE for code in ["1", "3", "5", "15", "30", "60", "120", "240", "360", "720"]} | {"D": DAY, "W": 7 * DAY}
+STEPS = {str(minutes): minutes * MINUTE for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)}
+STEPS |= {"D": DAY, "W": 7 * DAY}
 
 
 def close_of(symbol: str, step: int, index: int) -> float:
@@ -386,3 +392,33 @@ PAGE_FAULTS: dict[str | None, Callable[[dict[str, Any], FakeBybit, dict[str, str
     "eight_columns": _rows(lambda rows: [[*row, "1"] for row in rows]),
 }
 FAULTS = [*WIRE_FAULTS, *CODE_FAULTS, *QUERY_FAULTS, *PAGE_FAULTS]
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 0.0, []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def client_of(server: FakeBybit, **options: Any) -> BybitClient:
+    """A client that never really waits; its clock is `client.clock`."""
+    clock = FakeTime()
+    plain = {"monotonic": clock.monotonic, "sleep": clock.sleep, "jitter": lambda: 0.5, "timeout_s": 5.0}
+    client = BybitClient(server.url, **{**plain, "wall_clock": lambda: NOW / 1000, **options})
+    client.clock = clock  # type: ignore[attr-defined]
+    return client
+
+
+def truth(first: int, last: int, *, symbol: str = "BTCUSDT", step: int = 15 * MINUTE) -> Bars:
+    """What a faultless download of closed candles gives, base volume and quote turnover."""
+    rows = [candle(symbol, step, opens) for opens in range(first, last + 1, step)]
+    return Bars(np.array([int(row[0]) for row in rows]), np.array([[float(cell) for cell in row[1:]] for row in rows]))
