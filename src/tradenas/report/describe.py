@@ -1,0 +1,117 @@
+"""An architecture in words: one line for a table, parts for a drawing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "parts"]
+
+LAYER = re.compile(r"layer(\d+)/(.+)")
+GROUP = "input/group/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureInput:
+    """What goes in."""
+
+    lookback: str | None
+    transform: str | None
+    groups: tuple[str, ...]
+    groups_off: tuple[str, ...]
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer; `more` holds choices that have no room of their own, as `name value`."""
+
+    index: int
+    op: str
+    width: int | None
+    details: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A chain as its drawing needs it; `other` are choices outside input and layers."""
+
+    input: ArchitectureInput
+    layers: tuple[Layer, ...]
+    other: tuple[tuple[str, str], ...]
+
+
+def parts(architecture: Mapping[str, object]) -> Drawn:
+    """Sorts the choices of an architecture into input, layers and anything else; knows no fixed set of them."""
+    given = {key: _word(value) for key, value in architecture.items()}
+    groups = {key.removeprefix(GROUP): value for key, value in given.items() if key.startswith(GROUP)}
+    shown = {"input/lookback", "input/transform", "depth"}
+    layers: dict[int, dict[str, object]] = {}
+    for key, value in architecture.items():
+        if found := LAYER.fullmatch(key):
+            layers.setdefault(int(found[1]), {})[found[2]] = value
+    more = [k for k in given if k.startswith("input/") and k not in shown and not k.startswith(GROUP)]
+    return Drawn(
+        input=ArchitectureInput(
+            lookback=given.get("input/lookback"),
+            transform=given.get("input/transform"),
+            groups=tuple(name for name, value in groups.items() if value != "off"),
+            groups_off=tuple(name for name, value in groups.items() if value == "off"),
+            more=tuple(f"{key.removeprefix('input/')} {given[key]}" for key in more),
+        ),
+        layers=tuple(_layer(index, layers[index]) for index in sorted(layers)),
+        other=tuple(
+            (k, v) for k, v in given.items() if not k.startswith("input/") and k not in shown and not LAYER.fullmatch(k)
+        ),
+    )
+
+
+def _layer(index: int, choices: dict[str, object]) -> Layer:
+    width = choices.get("width")
+    details = []
+    for name, value in choices.items():
+        if name in ("op", "width") or (name == "dropout" and value in (0, 0.0)) or (name == "norm" and value == "none"):
+            continue
+        details.append(
+            f"{_word(value)} norm"
+            if name == "norm"
+            else _word(value)
+            if name == "activation"
+            else f"{name} {_word(value)}"
+        )
+    return Layer(
+        index=index,
+        op=_word(choices.get("op", "?")),
+        width=width if isinstance(width, int) and not isinstance(width, bool) else None,
+        details=tuple(details),
+    )
+
+
+def describe(architecture: Mapping[str, object] | None) -> str:
+    """One line.
+
+    >>> describe({"input/lookback": 50, "input/transform": "zscore", "input/group/volume": "off", "depth": 2,
+    ...           "layer0/op": "conv3", "layer0/width": 32, "layer0/activation": "gelu", "layer0/norm": "layer",
+    ...           "layer1/op": "gru", "layer1/width": 64})
+    '50 candles · zscore · without volume → conv3 32 gelu, layer norm → gru 64'
+    """
+    if not architecture:
+        return "not an architecture"
+    drawn = parts(architecture)
+    entry = [f"{drawn.input.lookback} candles"] if drawn.input.lookback is not None else []
+    entry += [drawn.input.transform] if drawn.input.transform is not None else []
+    entry += [f"without {', '.join(drawn.input.groups_off)}"] if drawn.input.groups_off else []
+    entry += drawn.input.more
+    steps = [" · ".join(entry)] if entry else []
+    for layer in drawn.layers:
+        head = layer.op if layer.width is None else f"{layer.op} {layer.width}"
+        steps.append(" ".join([head, ", ".join(layer.details)]).strip())
+    steps += [f"{key} {value}" for key, value in drawn.other]
+    return " → ".join(steps)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)

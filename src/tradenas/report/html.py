@@ -1,0 +1,107 @@
+"""The report page: one HTML file that needs no network, no server and no library."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from string import Template
+
+from tradenas.report.markup import Markup, el, escape, join, printable
+from tradenas.report.wording import count, interval_name, span
+from tradenas.report.record import RunRecord
+from tradenas.report.sections import SECTIONS
+from tradenas.report.sections.verdict import DEKS
+
+__all__ = ["render"]
+
+TONES = {"EDGE": "edge", "NO EVIDENCE": "open", "NO EDGE": "none"}
+
+
+def render(record: RunRecord) -> str:
+    """The whole page as text.  Every word that comes from the record is escaped on its way in."""
+    static = files("tradenas.report") / "static"
+    style, script, page = ((static / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html"))
+    sections = [make(record) for make in SECTIONS]
+    data = record.data
+    word = record.verdict.verdict if record.verdict is not None else "NO VERDICT YET"
+    subject = f"{data.symbol} · {interval_name(data.interval_ms)} · {span(data.first_open, data.last_close)}"
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return Template(page).substitute(
+        script_hash=f"sha256-{digest}",
+        title=escape(f"{word}: {data.symbol} {interval_name(data.interval_ms)} · tradenas"),
+        style=style,
+        tone=TONES.get(word, "none"),
+        watermark=_watermark(record),
+        subject=escape(subject),
+        banner=_banner(record),
+        word=escape(word),
+        dek=escape(_dek(record)),
+        byline=_byline(record),
+        contents=join((el("li", el("a", s.title, href=f"#{s.name}")) for s in sections), "\n"),
+        sections=join(
+            (
+                el(
+                    "section",
+                    el("h2", el("span", str(number), class_="no"), el("span", s.title), id=f"{s.name}-title"),
+                    s.body,
+                    id=s.name,
+                    aria_labelledby=f"{s.name}-title",
+                )
+                for number, s in enumerate(sections, start=1)
+            ),
+            "\n",
+        ),
+        footer=escape(
+            f"Written by tradenas {record.environment.tradenas} from {record.folder.name}. Nothing on this page is advice."
+        ),
+        script=script,
+    )
+
+
+def _dek(record: RunRecord) -> str:
+    if record.verdict is None:
+        return "The study has not reached its verdict."
+    return DEKS.get(record.verdict.verdict, "")
+
+
+def _byline(record: RunRecord) -> Markup:
+    found = record.verdict
+    words = []
+    if found is not None and found.champion is not None:
+        words.append(
+            f"Champion {found.champion.name}"
+            + (f", judged against {found.best_baseline}" if found.best_baseline else "")
+        )
+    if found is not None and found.days is not None:
+        words.append(f"{count(found.days)} days in the {found.zone or record.zone}")
+    if found is not None and found.trials.total is not None:
+        words.append(f"{count(found.trials.total)} trials counted")
+    words.append(f"{count(record.data.rows)} candles")
+    return escape(" · ".join(words))
+
+
+def _banner(record: RunRecord) -> Markup:
+    found = []
+    if record.cost_free:
+        found.append(
+            ("Cost-free run.", "Nobody trades for nothing: every figure here is before costs, and none can be earned.")
+        )
+    said = record.verdict.watermark if record.verdict is not None else None
+    if said:
+        found.append(("Marked:", printable(said)))
+    return join(el("p", el("strong", head), f" {words}", class_="banner", role="note") for head, words in found)
+
+
+def _watermark(record: RunRecord) -> Markup:
+    words = record.watermark
+    if not words:
+        return Markup("")
+    text = printable(words)[:60]
+    step = 90 + 19 * len(text)
+    marks = [
+        el("text", text, x=float(x + (row % 2) * step // 2), y=float(row * 150))
+        for row in range(-4, 22)
+        for x in range(-step, 2600, step)
+    ]
+    return el("svg", el("g", *marks, transform="rotate(-24)"), class_="watermark", aria_hidden="true")

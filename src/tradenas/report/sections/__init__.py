@@ -1,0 +1,25 @@
+"""The sections of the page, in the order in which a quant looks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tradenas.report.record import RunRecord
+from tradenas.report.sections import charts, data, design, models, provenance, verdict
+from tradenas.report.sections.parts import Section
+
+__all__ = ["SECTIONS", "Section"]
+
+SECTIONS: tuple[Callable[[RunRecord], Section], ...] = (
+    verdict.verdict,
+    charts.equity,
+    charts.drawdown,
+    charts.months,
+    models.strategies,
+    charts.costs,
+    design.champion,
+    design.coupling,
+    models.candidates,
+    data.audit,
+    provenance.provenance,
+)

@@ -1,0 +1,66 @@
+"""10: which candles, how whole they are, and how time was cut."""
+
+from __future__ import annotations
+
+from tradenas.report.figures.zones import zones
+from tradenas.report.markup import el, join
+from tradenas.report.wording import DASH, count, interval_name, share, span
+from tradenas.report.record import RunRecord
+from tradenas.report.sections.parts import Section, absent, facts, figure, table
+
+__all__ = ["audit"]
+
+
+def audit(record: RunRecord) -> Section:
+    """Candles, gaps, repairs, features, target, zones."""
+    data = record.data
+    repairs = ", ".join(f"{name} {count(num)}" for name, num in data.repairs.items() if num) or "none"
+    target = data.target
+    aim = (
+        f"{target.kind.replace('_', ' ')} over {count(target.horizon)} candles, entered {count(target.delay)} later"
+        if target is not None
+        else DASH
+    )
+    year = f", {data.days_per_year:g} days a year" if data.days_per_year is not None else ""
+    candles = facts([
+        ("Symbol", data.symbol),
+        ("Source", data.source or DASH),
+        ("Candles", f"{count(data.rows)} of {interval_name(data.interval_ms)}"),
+        ("Span", span(data.first_open, data.last_close)),
+        ("Calendar", f"{data.calendar or DASH}{year}"),
+        ("Coverage", f"{share(data.coverage)}, {count(data.missing)} missing"),
+        ("Longest gap", interval_name(data.longest_gap_ms) if data.longest_gap_ms else "none" if data.longest_gap_ms == 0 else DASH),
+        ("Variance on gap rows", share(data.gap_variance_share)),
+        ("Zero-volume candles", count(data.zero_volume)),
+        ("Repairs", repairs),
+        ("Target", aim),
+        ("Transforms", ", ".join(data.transforms) or DASH),
+        ("SHA-256", el("code", data.sha256, class_="hash") if data.sha256 else DASH),
+        *([("Notes", data.notes)] if data.notes else []),
+    ])  # fmt: skip
+    names = (
+        el("ul", join(el("li", name) for name in data.features), class_="chips")
+        if data.features
+        else absent("No feature list was kept.")
+    )
+    return Section(name="data", title="Data", body=join([
+        candles, el("h3", "Zones"), figure(record, zones) or absent("The zones have not been cut."), _zones(record),
+        el("h3", f"Features ({len(data.features)})"), names,
+    ]))  # fmt: skip
+
+
+def _zones(record: RunRecord) -> object:
+    cut = record.data.zones
+    rows = [
+        (name, task, span(zone.from_ms, zone.to_ms), count(zone.stop - zone.start))
+        for name, task, zone in (
+            ("search", "weights are trained and architectures ranked", cut.search),
+            ("selection", "finalists are retrained and compared with baselines", cut.selection),
+            ("vault", "opened once, for the verdict", cut.vault),
+        )
+        if zone is not None
+    ]
+    if not rows:
+        return None
+    between = f"; {count(cut.purge)} rows purged and {count(cut.embargo)} embargoed between them"
+    return table(f"Zones of time{between}", ["zone", "what happens there", "span", "rows"], rows, text=(0, 1, 2))
