@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tradenas.errors import ConfigError
-from tradenas.features.replay import alter_future, dense_cuts, future_replay, prefix_replay
+from tradenas.data.candles import Candles
+from tradenas.errors import ConfigError, LookaheadError
+from tradenas.features.replay import alter_future, dense_cuts, future_replay, prefix_replay, replay_or_raise
 
 
 def sma_3(candles):
@@ -89,3 +92,31 @@ def test_wrong_shapes_and_cuts_are_refused(make_walk):
         prefix_replay(lambda c: c.close[1:], make_walk(50))
     with pytest.raises(ConfigError, match="cuts: got 50"):
         prefix_replay(sma_3, make_walk(50), cuts=[50])
+
+
+def test_a_flag_for_what_never_happens_in_the_candles_is_caught_by_altering_them(make_walk):
+    """Nothing moves when calm candles are cut short, since the flag is down with and without the future."""
+
+    def rally_ahead(c):
+        return np.array([float((c.close[t : t + 20] > 1.2 * c.close[t]).any()) for t in range(len(c))])
+
+    calm = make_walk(200)
+    assert prefix_replay(rally_ahead, calm) is None
+    with pytest.raises(LookaheadError, match="were altered"):
+        replay_or_raise(rally_ahead, calm, place="feature 'rally_ahead'")
+
+
+def test_altered_slices_keep_the_gaps_that_their_whole_learned():
+    day, hour = 86_400_000, 3_600_000
+    weekdays = [4 * day + d * day for d in range(70) if d % 7 < 5]
+    times = np.array([start + bar * hour for start in weekdays for bar in range(8, 16)])
+    times = np.delete(times, 163)  # the fourth bar of a day in the middle of the series
+    price = np.linspace(100.0, 120.0, len(times))
+    whole = Candles.from_arrays(
+        symbol="HOURS", open_time=times, open=price, high=price, low=price, close=price, volume=np.ones(len(times)),
+        interval_ms=hour, calendar="sessions",
+    )  # fmt: skip
+    part = whole[160:166]
+    assert part.gap_before.tolist() == [False, False, False, True, False, False]
+    assert not replace(part, volume=part.volume * 2).gap_before.any()
+    assert alter_future(part, 2).gap_before.tolist() == part.gap_before.tolist()

@@ -3,7 +3,8 @@
 Two trailing quantities decide, both smoothed forwards only (filtered):
 
 - volatility: log of the exponentially weighted root mean square of bar returns, relative to its own slow average, so
-  that a market which has become calmer over the years is not `calm` for ever;
+  that a market which has become calmer over the years is not `calm` for ever (nor `volatile` for much longer than
+  `slow` bars);
 - efficiency (Kaufman, Trading Systems and Methods): distance travelled over path length of the last `window` bars,
   1 for a straight line and about 1 / sqrt(window) for a random walk.
 
