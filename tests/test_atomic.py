@@ -116,6 +116,17 @@ def test_values_without_a_json_text_are_refused(bad: object) -> None:
         atomic.canonical_json({"x": bad})
 
 
+def test_a_refused_value_is_named_by_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"JSON value\['scores'\]\[1\]: got nan"):
+        atomic.canonical_json({"a": 1, "scores": (0.5, float("nan"))})
+    with pytest.raises(ConfigError, match=r"JSON value\['x'\]: got a bytes"):
+        atomic.canonical_json({"x": b""})
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(ConfigError, match="holds itself"):
+        atomic.canonical_json(loop)
+
+
 def test_refused_json_leaves_the_old_file(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "a.json", 1)
     with pytest.raises(ConfigError):

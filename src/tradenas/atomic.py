@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -200,9 +201,28 @@ def _dump(value: object, *, indent: int | None, separators: tuple[str, str]) -> 
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, indent=indent, separators=separators)
     except (TypeError, ValueError, RecursionError) as error:
+        try:
+            place, got = _culprit(value, "value") or ("value", str(error))
+        except RecursionError:
+            place, got = "value", "one that holds itself, or is nested too deeply"
         raise ConfigError(
-            "JSON", got=f"{type(value).__name__} ({error})", expected="finite numbers, text, lists and string keys"
+            f"JSON {place}", got=got, expected="text, finite numbers, booleans, None, lists, and dicts with text keys"
         ) from error
+
+
+def _culprit(value: object, place: str) -> tuple[str, str] | None:
+    """Where in a value the first thing lies that JSON has no text for, and what it is."""
+    if value is None or isinstance(value, str | bool | int):
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (place, repr(value))
+    if isinstance(value, dict):
+        inside = [(f"{place}[{key!r}]", inner) for key, inner in value.items()]
+    elif isinstance(value, list | tuple):
+        inside = [(f"{place}[{i}]", inner) for i, inner in enumerate(value)]
+    else:
+        return place, f"a {type(value).__name__}"
+    return next((found for name, inner in inside if (found := _culprit(inner, name))), None)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,0 +1,116 @@
+"""Jobs for the tests of the runners: good ones, and one for every way to go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tradenas import atomic
+from tradenas.seeds import rng_for
+from tradenas.trials.jobs import JOBS, JobSpec, find_input
+
+
+@JOBS.register("planted/draw")
+def draw(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    assert [p.name for p in folder.iterdir()] == []  # every try starts clean
+    (folder / "litter").write_text("half")
+    time.sleep(spec.params.get("sleep", 0))
+    if "log" in spec.params:
+        with Path(spec.params["log"]).open("a") as log:
+            log.write(f"{spec.id}\n")
+    draws = rng_for(spec.seed, "planted").normal(size=3).tolist()
+    (folder / "deep").mkdir()
+    atomic.write_text(folder / "deep/draws.txt", repr(draws))
+    return {"draws": draws, "n": spec.params.get("n")}
+
+
+@JOBS.register("planted/raise")
+def raise_(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    with Path(spec.params["log"]).open("a") as log:
+        log.write("raised\n")
+    raise ValueError("no such market")
+
+
+@JOBS.register("planted/exit")
+def exit_(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    sys.exit(3)
+
+
+@JOBS.register("planted/return")
+def return_(spec: JobSpec, folder: Path) -> Any:
+    return {"nan": {"x": float("nan")}, "list": [1], "reserved": {}}[_leave(spec, folder)]
+
+
+def _leave(spec: JobSpec, folder: Path) -> str:
+    what: str = spec.params["what"]
+    if what == "reserved":
+        (folder / "result.json").write_text("{}")
+    return what
+
+
+@JOBS.register("planted/mutate")
+def mutate(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    assert isinstance(spec.params, dict)
+    spec.params["pair"].append("changed")
+    return {"pair": spec.params["pair"], "type": type(spec.params["pair"]).__name__}
+
+
+@JOBS.register("planted/print")
+def print_(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    sys.stdout.write('{"done": "x", "error": null}\n')
+    sys.stdout.flush()
+    os.write(1, b'{"ready": 1}\nnoise\n')
+    subprocess.run(["echo", "from a child"], check=True)
+    return {"stdin": sys.stdin.read()}
+
+
+@JOBS.register("planted/input")
+def input_(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    return {"text": find_input(spec, "candles", folder).read_text()}
+
+
+@JOBS.register("planted/threads")
+def threads(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    if spec.params.get("torch"):
+        import torch
+
+        return {"threads": torch.get_num_threads()}
+    return {"threads": int(os.environ["OMP_NUM_THREADS"])}
+
+
+@JOBS.register("planted/pid")
+def pid(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    time.sleep(0.02)
+    return {"pid": os.getpid()}
+
+
+@JOBS.register("planted/die")
+def die(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Dies, hangs or stops so many times, then is well."""
+    log = Path(spec.params["log"])
+    before = log.read_text().count("\n") if log.exists() else 0
+    with log.open("a") as out:
+        out.write("begun\n")
+    (folder / "litter").write_text("half")
+    if before < spec.params["times"]:
+        os.write(2, b"last words\n")
+        how = spec.params["how"]
+        if how == "hang":
+            time.sleep(60)
+        os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segv": signal.SIGSEGV}[how])
+        time.sleep(60)
+    return {"well": True}
+
+
+@JOBS.register("planted/child")
+def child(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Starts a process of its own, says so, and never ends."""
+    sleeper = subprocess.Popen(["sleep", "60"])
+    Path(spec.params["log"]).write_text(f"{os.getpid()} {sleeper.pid}\n")
+    time.sleep(60)
+    return {}
