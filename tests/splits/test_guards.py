@@ -41,6 +41,8 @@ SHUFFLED = {
     "partial": lambda: functools.partial(ms.train_test_split, test_size=0.2),
     "partial of partial": lambda: functools.partial(functools.partial(ms.KFold, 5), shuffle=True),
     "bound split": lambda: ms.KFold(5).split,
+    "bound split of another make": lambda: type("KFold", (), {"split": lambda self: None})().split,
+    "whatever else scikit-learn has": lambda: ms.permutation_test_score,
     "a subclass": lambda: type("Mine", (ms.KFold,), {})(5),
     "cv=5": lambda: 5,
     "TimeSeriesSplit without gap": lambda: ms.TimeSeriesSplit(5),
@@ -74,6 +76,11 @@ OTHERS = {
 def test_only_ours(make) -> None:
     with pytest.raises(LookaheadError):
         as_folds(make(), ZONE, purge=2, embargo=8)
+
+
+def test_splits_that_also_learn_from_later_rows_are_named() -> None:
+    with pytest.raises(LookaheadError, match="also learns from later rows"):
+        as_folds(purged_folds(ZONE, folds=4, purge=2, embargo=8), ZONE, purge=2, embargo=8)
 
 
 def test_ours_pass_unchanged() -> None:

@@ -114,10 +114,14 @@ def test_require_finds_one_bar_too_few(horizon: int, delay: int, lookback: int) 
         zones.require(horizon=horizon, delay=delay, lookback=lookback)
 
 
-@pytest.mark.parametrize(("named", "rows"), [("selection", (120 * DAY, 129 * DAY)), ("vault", (120 * DAY, 290 * DAY))])
-def test_a_zone_that_is_too_small_is_named(named: str, rows: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=f"{named} zone"):
-        make_zones_at(np.arange(300) * DAY, rows, purge=2, embargo=8)
+@pytest.mark.parametrize(
+    ("named", "first", "second"), [("search", 99, 200), ("selection", 120, 179), ("vault", 120, 251)]
+)
+def test_a_zone_that_is_one_row_too_small_is_named(named: str, first: int, second: int) -> None:
+    with pytest.raises(ConfigError, match=f"{named} zone: got 49 rows"):
+        make_zones_at(np.arange(300) * DAY, (first * DAY, second * DAY), purge=2, embargo=8, first_row=40)
+    with pytest.raises(ConfigError, match="search zone"):
+        make_zones(300, fractions=(0.1, 0.4, 0.5), purge=2, embargo=8)
 
 
 def test_by_dates_on_a_calendar_with_holes() -> None:
