@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tradenas.errors import ConfigError
-from tradenas.features import rolling
+from tradenas.features import ordering, rolling
 
 
 def each_window(x, window, function):
@@ -23,8 +23,8 @@ def skew(w):
 OPERATORS = {
     "sum": (rolling.window_sum, np.sum),
     "mean": (rolling.window_mean, np.mean),
-    "max": (rolling.window_max, np.max),
-    "min": (rolling.window_min, np.min),
+    "max": (ordering.window_max, np.max),
+    "min": (ordering.window_min, np.min),
     "moments mean": (lambda x, w: rolling.moments(x, w).mean_T, np.mean),
     "std": (lambda x, w: rolling.moments(x, w).std(), np.std),
     "std ddof 1": (lambda x, w: rolling.moments(x, w).std(ddof=1), lambda w: np.std(w, ddof=1)),
@@ -34,9 +34,9 @@ OPERATORS = {
         lambda w: np.mean(np.abs(w - w.mean())),
     ),
     "trend": (rolling.trend_sum, lambda w: np.sum((np.arange(len(w)) - (len(w) - 1) / 2) * w)),
-    "rank": (rolling.rank_balance, lambda w: np.sum(w < w[-1]) - np.sum(w > w[-1])),
-    "argmax": (rolling.argmax_age, lambda w: len(w) - 1 - np.argmax(w)),
-    "quantile": (lambda x, w: rolling.quantile(x, w, (0.8,))[0], lambda w: np.quantile(w, 0.8)),
+    "rank": (ordering.rank_balance, lambda w: np.sum(w < w[-1]) - np.sum(w > w[-1])),
+    "argmax": (ordering.argmax_age, lambda w: len(w) - 1 - np.argmax(w)),
+    "quantile": (lambda x, w: ordering.quantile(x, w, (0.8,))[0], lambda w: np.quantile(w, 0.8)),
 }
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tradenas.data.candles import Candles
-from tradenas.features import rolling
+from tradenas.features import ordering, rolling
 from tradenas.typing import Float32Array, FloatArray
 
 __all__ = ["ALPHA158_NAMES", "ALPHA158_WARMUP", "alpha158"]
@@ -130,15 +130,15 @@ def _price(candles: Candles, d: int) -> Iterator[tuple[str, FloatArray]]:
     explained_T = slope_T * slope_T * spread
     yield "RSQR", np.where(flat_T, 0.0, np.minimum(explained_T / np.where(flat_T, 1.0, about.squares_T), 1.0))
     yield "RESI", (close_T - about.mean_T - slope_T * (d - 1) / 2.0) / close_T
-    top_T, bottom_T = rolling.window_max(high_T, d), rolling.window_min(low_T, d)
+    top_T, bottom_T = ordering.window_max(high_T, d), ordering.window_min(low_T, d)
     yield "MAX", top_T / close_T
     yield "MIN", bottom_T / close_T
-    upper_T, lower_T = rolling.quantile(close_T, d, (0.8, 0.2))
+    upper_T, lower_T = ordering.quantile(close_T, d, (0.8, 0.2))
     yield "QTLU", upper_T / close_T
     yield "QTLD", lower_T / close_T
-    yield "RANK", (rolling.rank_balance(close_T, d) + d + 1) / (2.0 * d)
+    yield "RANK", (ordering.rank_balance(close_T, d) + d + 1) / (2.0 * d)
     yield "RSV", (close_T - bottom_T) / (top_T - bottom_T + TINY)
-    highest_T, lowest_T = d - rolling.argmax_age(high_T, d), d - rolling.argmax_age(-low_T, d)
+    highest_T, lowest_T = d - ordering.argmax_age(high_T, d), d - ordering.argmax_age(-low_T, d)
     yield "IMAX", highest_T / d
     yield "IMIN", lowest_T / d
     yield "IMXD", (highest_T - lowest_T) / d

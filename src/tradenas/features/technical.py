@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from tradenas.features import rolling
+from tradenas.features import ordering, rolling
 from tradenas.typing import FloatArray
 
 __all__ = [
@@ -122,7 +122,7 @@ def atr(high_T: FloatArray, low_T: FloatArray, close_T: FloatArray, period: int 
 
 def stochastic(high_T: FloatArray, low_T: FloatArray, close_T: FloatArray, period: int = 14) -> FloatArray:
     """Fast %K, 0-100: place of the close in the range of the last `period` rows (TA-Lib STOCHF); 50 without range."""
-    top_T, bottom_T = rolling.window_max(high_T, period), rolling.window_min(low_T, period)
+    top_T, bottom_T = ordering.window_max(high_T, period), ordering.window_min(low_T, period)
     range_T = top_T - bottom_T
     return np.where(range_T == 0.0, 50.0, 100.0 * (close_T - bottom_T) / _nonzero(range_T))
 

@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tradenas.features import rolling
+from tradenas.features import ordering, rolling
 from tradenas.registry import Registry
 from tradenas.typing import FloatArray
 
@@ -106,7 +106,7 @@ class RankTransform(Transform):
     name = "rank"
 
     def __call__(self, x_T: FloatArray) -> FloatArray:
-        return rolling.rank_balance(x_T, self.window) / (self.window - 1)
+        return ordering.rank_balance(x_T, self.window) / (self.window - 1)
 
 
 @TRANSFORMS.register("logret")
