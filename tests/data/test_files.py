@@ -319,6 +319,23 @@ def test_a_blank_line_does_not_shift_line_numbers(tmp_path):
         read(tmp_path, data)
 
 
+def test_times_of_a_later_piece_are_read_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("tradenas.data.stamps.PIECE_ROWS", 7)
+    good, _ = read(tmp_path, ACCEPTED["dukascopy"][0])
+    assert good.open_time.tolist() == [START + HOUR * i for i in range(24)]
+    for name, words in (("mixed zones", r"row 12 \(line 14\).*\+01:00"), ("25 o'clock", r"row 22 \(line 24\)")):
+        with pytest.raises(CandleError, match=words):
+            read(tmp_path, HOSTILE[name][0])
+    late = stamps(lambda i: f"01/{'02' if i < 20 else '13'}/2024 {i:02}:00")
+    assert read(tmp_path, late, repairs=Repairs(allow_gaps=True))[0].open_time[0] == START + 24 * HOUR
+
+
+def test_dates_as_numbers(tmp_path):
+    candles, report = read(tmp_path, stamps(lambda i: f"202401{1 + i:02}"))
+    assert candles.open_time.tolist() == [START + 24 * HOUR * i for i in range(24)]
+    assert report.time_unit == "date"
+
+
 def test_an_error_in_a_later_block_names_its_line(tmp_path, monkeypatch):
     monkeypatch.setattr("tradenas.data.text.BLOCK_BYTES", 4096)
     rows = cells(2000)
@@ -436,6 +453,20 @@ def test_a_broken_table_is_refused_or_right(form, damage, tmp_path):
             continue
         assert damage == "flipped"
         assert (candles.high >= candles.low).all()
+
+
+def test_text_beyond_the_cap_is_not_even_read(tmp_path):
+    path = tmp_path / "big.csv"
+    with path.open("wb") as file:
+        file.truncate(5 * 2**30)  # sparse: takes no room
+    with pytest.raises(CandleError, match=r"big\.csv: got more than 4 GiB"):
+        read_candles(path)
+
+
+def test_too_many_lines_are_refused_before_parsing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tradenas.data.text.MAX_ROWS", 20)
+    with pytest.raises(CandleError, match="lines, expected at most 20"):
+        read(tmp_path, text())
 
 
 def test_a_missing_file_is_a_candle_error(tmp_path):

@@ -17,7 +17,7 @@ from tradenas.data.quality import Audit, audit
 from tradenas.data.repairs import Repairs, repair_rows
 from tradenas.data.rows import COLUMNS
 from tradenas.data.tables import MANIFEST, Found, read_feather, read_parquet
-from tradenas.data.text import read_text
+from tradenas.data.text import MAX_TEXT_BYTES, read_text
 from tradenas.errors import CandleError
 
 __all__ = ["ReadReport", "read_candles", "write_candles"]
@@ -153,9 +153,12 @@ def _read(path: Path, symbol: str | None, columns: Mapping[str, str] | None) -> 
     try:
         with path.open("rb") as file:
             magic = file.read(6)
-            if magic[:4] != b"PAR1" and magic != b"ARROW1":
-                file.seek(0)
-                return read_text(file.read(), path.name, symbol=symbol, columns=columns), "csv"
+        if magic[:4] != b"PAR1" and magic != b"ARROW1":
+            if path.stat().st_size > MAX_TEXT_BYTES:
+                raise CandleError(
+                    path.name, got="more than 4 GiB of text", expected="less", fix="split the file by time"
+                )
+            return read_text(path.read_bytes(), path.name, symbol=symbol, columns=columns), "csv"
     except OSError as error:
         raise CandleError(str(path), got=error.strerror or str(error), expected="a file that can be read") from None
     if magic == b"ARROW1":

@@ -22,6 +22,8 @@ CLOCK = (
 )
 YEAR_FIRST = r"^\s*(?P<year>\d{4})[-/.]?(?P<b>\d{2})[-/.]?(?P<c>\d{2})" + CLOCK
 YEAR_LAST = r"^\s*(?P<b>\d{1,2})(?P<mark>[./-])(?P<c>\d{1,2})[./-](?P<year>\d{4})" + CLOCK
+NUMBER = r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$"
+PIECE_ROWS = 1 << 16
 ZERO_ZONES = ("Z", "UTC", "GMT", "+00:00", "+0000", "-00:00", "-0000")
 
 Where = Callable[[int], str]
@@ -82,24 +84,45 @@ def from_text(texts: Any, where: Where) -> Stamps:
     Raises:
         CandleError: a row that does not read like the others, two time zones, or an uncertain order of day and month.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    digits = np.asarray(pc.match_substring_regex(texts, r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$"))
+    pieces = _pieces(texts)
+    digits = _matches(pieces, NUMBER)
     if 2 * np.count_nonzero(digits) > len(digits):
         _all_read(digits, texts, where, "a number since 1970, as in the other rows")
-        return from_epoch(_whole_numbers(pc.utf8_trim_whitespace(texts), where), where)
-    year_first = np.asarray(pc.match_substring_regex(texts, YEAR_FIRST))
-    if 2 * np.count_nonzero(year_first) > len(year_first) or not len(texts):
-        _all_read(year_first, texts, where, "a time such as 2024-01-31T12:00:00Z")
-        return _from_fields(_fields(texts, YEAR_FIRST), "b", "c", where)
-    year_last = np.asarray(pc.match_substring_regex(texts, YEAR_LAST))
-    _all_read(year_last, texts, where, "a time such as 2024-01-31T12:00:00Z, or a number since 1970")
-    parts = _fields(texts, YEAR_LAST)
-    month, day = _order(parts, where)
-    return _from_fields(parts, month, day, where)
+        values = [_whole_numbers(piece, _after(where, first)) for first, piece in pieces]
+        return from_epoch(np.concatenate(values), where)
+    pattern, month, day = YEAR_FIRST, "b", "c"
+    good = _matches(pieces, pattern)
+    if 2 * np.count_nonzero(good) <= len(good):
+        pattern = YEAR_LAST
+        good = _matches(pieces, pattern)
+    _all_read(good, texts, where, "a time such as 2024-01-31T12:00:00Z, or a number since 1970")
+    if pattern == YEAR_LAST:
+        month, day = _order([_fields(piece, pattern) for _, piece in pieces], where)
+    zone = _fields(pieces[0][1][:1], pattern)["zone"][0].as_py()
+    parts = [_from_fields(_fields(piece, pattern), month, day, zone, _after(where, first)) for first, piece in pieces]
+    return Stamps(time_ms=np.concatenate(parts), unit="text", zone=_offset(zone)[1])
+
+
+def _pieces(texts: Any) -> list[tuple[int, Any]]:
+    """Short arrays with the row each begins at: text in parts is many times larger than the times in it."""
+    import pyarrow as pa
+
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    pieces, first = [], 0
+    for chunk in chunks:
+        pieces += [(first + at, chunk[at : at + PIECE_ROWS]) for at in range(0, len(chunk), PIECE_ROWS)]
+        first += len(chunk)
+    return pieces
+
+
+def _after(where: Where, first: int) -> Where:
+    return lambda row: where(first + row)
+
+
+def _matches(pieces: list[tuple[int, Any]], pattern: str) -> BoolArray:
+    import pyarrow.compute as pc
+
+    return np.concatenate([np.asarray(pc.match_substring_regex(piece, pattern)) for _, piece in pieces])
 
 
 def _all_read(good: BoolArray, texts: Any, where: Where, expected: str) -> None:
@@ -125,6 +148,7 @@ def _whole_numbers(texts: Any, where: Where) -> IntArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    texts = pc.utf8_trim_whitespace(texts)
     try:
         return np.asarray(pc.cast(texts, pa.int64()))
     except pa.ArrowInvalid:
@@ -148,29 +172,31 @@ def _numbers(texts: Any) -> IntArray:
     return np.asarray(pc.cast(pc.if_else(pc.equal(texts, ""), "0", texts), pa.int64()))
 
 
-def _order(parts: dict[str, Any], where: Where) -> tuple[str, str]:
+def _order(pieces: list[dict[str, Any]], where: Where) -> tuple[str, str]:
     """Which of the two numbers before the year is the month, which the day."""
-    b, c = _numbers(parts["b"]), _numbers(parts["c"])
+    b = np.concatenate([_numbers(parts["b"]).astype(np.int8) for parts in pieces])
+    c = np.concatenate([_numbers(parts["c"]).astype(np.int8) for parts in pieces])
     if (b > 12).any() and (c > 12).any():
-        row = int(np.flatnonzero((c > 12) if b[0] > 12 or not (c[: np.argmax(b > 12)] > 12).any() else (b > 12))[0])
+        row = max(int(np.argmax(b > 12)), int(np.argmax(c > 12)))  # the first that contradicts a row before it
         raise CandleError(where(row), got="day and month in another order than before", expected="one order", row=row)
     if (c > 12).any():
         return "b", "c"
-    if (b > 12).any() or parts["mark"][0].as_py() == ".":
+    if (b > 12).any() or pieces[0]["mark"][0].as_py() == ".":
         return "c", "b"
     raise CandleError(
         where(0),
         got="dates that read as day/month and as month/day",
         expected="an order that is certain",
         fix="write dates as 2024-01-31",
+        row=0,
     )
 
 
-def _from_fields(parts: dict[str, Any], month: str, day: str, where: Where) -> Stamps:
+def _from_fields(parts: dict[str, Any], month: str, day: str, zone: str, where: Where) -> IntArray:
+    """Milliseconds UTC; every row must be in the time zone of the first."""
     import pyarrow.compute as pc
 
     zones = pc.dictionary_encode(parts["zone"])
-    zone = zones.dictionary[0].as_py() if len(zones) else ""
     names = zones.dictionary.to_pylist()
     other = [code for code, name in enumerate(names) if name != zone and not {name, zone} <= set(ZERO_ZONES)]
     if other:
@@ -180,9 +206,8 @@ def _from_fields(parts: dict[str, Any], month: str, day: str, where: Where) -> S
             got=f"time zone {parts['zone'][row].as_py() or 'not stated'!r} after rows with {zone or 'none'!r}",
             expected="one time zone in the whole column",
             fix="convert the stamps to UTC",
-            row=row,
         )
-    offset_ms, zone_words = _offset(zone)
+    offset_ms = _offset(zone)[0]
     y, m, d = _numbers(parts["year"]), _numbers(parts[month]), _numbers(parts[day])
     hour, minute, second = (_numbers(parts[name]) for name in ("hour", "minute", "second"))
     nanos = _numbers(pc.utf8_rpad(parts["fraction"], 9, "0"))
@@ -194,10 +219,11 @@ def _from_fields(parts: dict[str, Any], month: str, day: str, where: Where) -> S
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         clock = f"{y[row]}-{m[row]:02}-{d[row]:02} {hour[row]:02}:{minute[row]:02}:{second[row]:02}"
-        raise CandleError(where(row), got=clock, expected="a time that exists", fix="correct the row", row=row)
+        raise CandleError(where(row), got=clock, expected="a time that exists", fix="correct the row")
     _whole(nanos % 1_000_000 == 0, nanos, where)
     seconds = ((first.astype(np.int64) + d - 1) * 24 + hour) * 3600 + minute * 60 + second
-    return Stamps(time_ms=seconds * 1000 + nanos // 1_000_000 - offset_ms, unit="text", zone=zone_words)
+    time_ms: IntArray = seconds * 1000 + nanos // 1_000_000 - offset_ms
+    return time_ms
 
 
 def _offset(zone: str) -> tuple[int, str]:
@@ -216,4 +242,5 @@ def _from_dates(values: IntArray, where: Where) -> Stamps:
     import pyarrow as pa
 
     texts = pa.array([str(value) for value in values.tolist()])
-    return _from_fields(_fields(texts, YEAR_FIRST), "b", "c", where)
+    time_ms = _from_fields(_fields(texts, YEAR_FIRST), "b", "c", "", where)
+    return Stamps(time_ms=time_ms, unit="date", zone=_offset("")[1])

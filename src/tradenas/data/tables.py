@@ -154,7 +154,7 @@ def _collect(batches: Iterator[Any], schema: pa.Schema, mapped: Mapped, place: s
         raise nothing_found(place, names, symbol)
     header = mapped.fields["open_time"]
     stamps = _stamps(pa.chunked_array(kept["open_time"]), lambda row: f"{place}, row {row}, column {header!r}")
-    floats = {name: np.concatenate(parts) for name, parts in kept.items() if name not in ("open_time", "symbol")}
+    floats = {name: np.concatenate(kept.pop(name)) for name in list(kept) if name not in ("open_time", "symbol")}
     rows = Rows(open_time=stamps.time_ms, place=place, **floats)
     facts: dict[str, Any] = {"time_unit": stamps.unit, "time_zone": stamps.zone, "rows_read": done}
     if MANIFEST in (schema.metadata or {}):

@@ -20,10 +20,10 @@ from tradenas.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["parse_numbers", "read_text"]
+__all__ = ["MAX_TEXT_BYTES", "parse_numbers", "read_text"]
 
 MAX_TEXT_BYTES = 4 * 2**30
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2 * 2**20
 DELIMITERS = b",;\t|"
 ARCHIVES = {
     b"\x1f\x8b": "gzip",
@@ -60,8 +60,6 @@ def _plain_text(data: bytes, place: str) -> tuple[bytes, str]:
     for magic, name in ARCHIVES.items():
         if data.startswith(magic):
             raise CandleError(place, got=f"a {name} archive", expected="plain text", fix="unpack it first")
-    if len(data) > MAX_TEXT_BYTES:
-        raise CandleError(place, got=f"{len(data)} bytes", expected=f"at most {MAX_TEXT_BYTES}", fix="split the file")
     encoding = "utf-8"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
@@ -164,7 +162,7 @@ class _Reader:
             return f"{self.place}, row {row} (line {int(line[row])}), column {time_header!r}"
 
         stamps = from_text(pa.chunked_array(kept["open_time"]), where)
-        floats = {name: np.concatenate(parts) for name, parts in kept.items() if name not in ("open_time", "symbol")}
+        floats = {name: np.concatenate(kept.pop(name)) for name in list(kept) if name not in ("open_time", "symbol")}
         rows = Rows(open_time=stamps.time_ms, line=line, place=self.place, **floats)
         facts = {"time_unit": stamps.unit, "time_zone": stamps.zone, "rows_read": len(rows)}
         return Found(rows=rows, mapped=self.mapped, symbols=names, facts=facts, notes=[])
