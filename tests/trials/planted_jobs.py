@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tradenas import atomic
-from tradenas.seeds import rng_for
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
 
 
@@ -23,7 +23,7 @@ def draw(spec: JobSpec, folder: Path) -> dict[str, Any]:
     if "log" in spec.params:
         with Path(spec.params["log"]).open("a") as log:
             log.write(f"{spec.id}\n")
-    draws = rng_for(spec.seed, "planted").normal(size=3).tolist()
+    draws = [random.Random(f"{spec.seed}/{i}").gauss() for i in range(3)]
     (folder / "deep").mkdir()
     atomic.write_text(folder / "deep/draws.txt", repr(draws))
     return {"draws": draws, "n": spec.params.get("n")}
