@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tradenas.trials.ledger import Ledger
+
 DAY = 86_400_000
 START = 1_609_459_200_000  # 2021-01-01
 OPS = ("conv3", "separable5", "lstm", "residual", "gated", "skip", "dilated3", "dense", "gru")
@@ -128,6 +130,7 @@ def build(
     _data(folder, symbol, notes, select_from, vault_from, days)
     _search(folder, rng, champion)
     _coupling(folder, rng, champion["digest"], num_points)
+    _ledger(folder)
     _verdict(folder, verdict, strategies, rename, pnl, (taker_bps, slippage), watermark, days)
     return folder
 
@@ -177,6 +180,14 @@ def _coupling(folder: Path, rng: np.random.Generator, digest: str, num: int) -> 
     a, b = (np.array([p[k] for p in points]) for k in ("supernet", "standalone"))
     tau = float((np.sign(a[:, None] - a) * np.sign(b[:, None] - b)).sum() / max(1, num * (num - 1)))
     _json(folder / "coupling.json", {"metric": "sharpe", "num": num, "tau": tau, "tau_low": tau - 0.1, "tau_high": tau + 0.1, "spearman": 1.4 * tau, "top5_overlap": 0.4, "ceiling": {"tau": 0.7, "tau_low": 0.63, "tau_high": 0.76}, "points": points})  # fmt: skip
+
+
+def _ledger(folder: Path) -> None:
+    with Ledger(folder / "ledger.db") as ledger, ledger.batch():
+        for i in range(200):
+            ledger.record("search", f"arch-{i}", digest=f"{i:04x}", scores={"sharpe": i / 200})
+        for i in range(12):
+            ledger.record("retrain", f"strategy-{i}", seed=0, scores={"sharpe": 0.1 * i})
 
 
 def _verdict(folder, verdict, strategies, rename, pnl, costs, watermark, days) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tradenas.report.markup import Markup, el
-from tradenas.report.wording import count
 from tradenas.report.record import RunRecord
+from tradenas.report.wording import count
 
 __all__ = ["FORMULAS", "Formula", "hint", "term"]
 
@@ -31,7 +31,8 @@ FORMULAS: dict[str, Formula] = {
     "spa": Formula(
         "SPA p",
         "How often luck alone would give so good a best-of-many, against the best baseline.",
-        "P( max_k √D·mean(d_k) / ω_k ≥ observed ), stationary bootstrap, recentred; d_k = net P&L of k less the benchmark's",
+        "P( max_k √D·mean(d_k) / ω_k ≥ observed ), stationary bootstrap, recentred; "
+        "d_k = net P&L of k less the benchmark's",
         "Hansen 2005",
     ),
     "stepm": Formula(
@@ -48,7 +49,8 @@ FORMULAS: dict[str, Formula] = {
     ),
     "dsr": Formula(
         "DSR",
-        "The same against the best Sharpe that luck gives over all trials. Conservative: 0.6 is no failure.",
+        "Probability that the true Sharpe, in the selection zone, beats the best that luck gives over all trials. "
+        "Conservative: 0.6 is no failure.",
         "PSR at SR* = √V·[(1−γ)·Φ⁻¹(1−1/N) + γ·Φ⁻¹(1−1/(N·e))], V = variance of SR over N trials, γ = 0.5772",
         "Bailey and López de Prado 2014",
     ),
@@ -97,7 +99,9 @@ FORMULAS: dict[str, Formula] = {
         "max(0, max over s ≤ t of P&L_s) − P&L_t, P&L summed and not compounded",
     ),
     "profit_factor": Formula("Profit factor", "Won for each unit lost.", "Σ gains / Σ losses of net P&L"),
-    "accuracy": Formula("Accuracy", "How often the direction was right.", "share of rows with sign(signal) = sign(target)"),
+    "accuracy": Formula(
+        "Accuracy", "How often the direction was right.", "share of rows with sign(signal) = sign(target)"
+    ),
     "ic": Formula("IC", "How the signal goes with what it forecasts.", "rank correlation of signal and target"),
 }  # fmt: skip
 

@@ -8,10 +8,10 @@ from importlib.resources import files
 from string import Template
 
 from tradenas.report.markup import Markup, el, escape, join, printable
-from tradenas.report.wording import count, interval_name, span
 from tradenas.report.record import RunRecord
 from tradenas.report.sections import SECTIONS
 from tradenas.report.sections.verdict import DEKS
+from tradenas.report.wording import count, interval_name, span
 
 __all__ = ["render"]
 
@@ -38,7 +38,7 @@ def render(record: RunRecord) -> str:
         word=escape(word),
         dek=escape(_dek(record)),
         byline=_byline(record),
-        contents=join((el("li", el("a", s.title, href=f"#{s.name}")) for s in sections), "\n"),
+        contents=join((el("li", el("a", s.short, href=f"#{s.name}")) for s in sections), "\n"),
         sections=join(
             (
                 el(
@@ -53,7 +53,7 @@ def render(record: RunRecord) -> str:
             "\n",
         ),
         footer=escape(
-            f"Written by tradenas {record.environment.tradenas} from {record.folder.name}. Nothing on this page is advice."
+            f"Run {record.folder.name}, tradenas {record.environment.tradenas}. Nothing on this page is advice."
         ),
         script=script,
     )

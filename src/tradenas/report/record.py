@@ -1,4 +1,4 @@
-"""Reads a run folder for the report.  What a study has not reached yet is `None`; what is damaged is a `FolderError`."""
+"""Reads a run folder for the report: what a study has not reached is `None`, what is damaged is a `FolderError`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tradenas.atomic import read_json
@@ -17,12 +18,14 @@ from tradenas.report.schema import (
     Coupling,
     DataAudit,
     Environment,
+    LedgerCounts,
     SearchRecord,
     Strategies,
     Strategy,
     Verdict,
     ZoneScores,
 )
+from tradenas.trials.ledger import Ledger
 
 __all__ = ["RunRecord", "load_record"]
 
@@ -40,7 +43,7 @@ class RunRecord:
         folder: where it lies.
         study: the resolved TOML text.
         environment, data: with what, and on what, it ran; always there.
-        search, strategies, daily, coupling, verdict: stages; `None` until the study has reached them.
+        search, strategies, daily, coupling, verdict, ledger: stages; `None` until the study has reached them.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class RunRecord:
     daily: Daily | None = None
     coupling: Coupling | None = None
     verdict: Verdict | None = None
+    ledger: LedgerCounts | None = None
 
     def strategy(self, name: str | None) -> Strategy | None:
         """The strategy of this name, where it was retrained."""
@@ -131,6 +135,7 @@ def load_record(folder: str | Path) -> RunRecord:
         daily=read_daily(daily) if daily.exists() else None,
         coupling=_maybe(folder / "coupling.json", Coupling),
         verdict=_maybe(folder / "verdict.json", Verdict),
+        ledger=_read_ledger(folder / "ledger.db"),
     )
 
 
@@ -145,6 +150,13 @@ def _need(path: Path, cls: type[T]) -> T:
 
 def _maybe(path: Path, cls: type[T]) -> T | None:
     return _need(path, cls) if path.exists() else None
+
+
+def _read_ledger(path: Path) -> LedgerCounts | None:
+    if not path.exists():
+        return None
+    with Ledger(path) as ledger:
+        return LedgerCounts(by_stage=MappingProxyType(ledger.count_by_stage()), looks=len(ledger.looks()))
 
 
 def _read_study(path: Path) -> str:

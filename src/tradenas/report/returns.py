@@ -7,8 +7,8 @@ import io
 
 from tradenas.report.daily import Daily
 from tradenas.report.markup import printable
-from tradenas.report.wording import date
 from tradenas.report.record import RunRecord
+from tradenas.report.wording import date
 
 __all__ = ["cell", "daily_csv"]
 

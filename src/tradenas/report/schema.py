@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 __all__ = [
+    "LedgerCounts",
     "Candidate",
     "Champion",
     "Costs",
@@ -270,9 +271,10 @@ class Spa:
 
 @dataclass(frozen=True, kw_only=True)
 class StepM:
-    """Who beats the benchmark by Romano and Wolf's stepwise test."""
+    """Who beats the best baseline by Romano and Wolf's stepwise test; `against` is the same for each benchmark."""
 
     superior: tuple[str, ...] = ()
+    against: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +314,7 @@ class Verdict:
     zone: str | None = None
     spa: Spa | None = None
     stepm: StepM | None = None
+    alpha: float | None = None
     psr: float | None = None
     dsr: float | None = None
     pbo: float | None = None
@@ -320,8 +323,22 @@ class Verdict:
     net_sharpe: Interval | None = None
     gross_sharpe: float | Interval | None = None
     baseline_sharpe: Interval | None = None
+    selection_sharpe: float | None = None
     cost_sweep: tuple[SweepPoint, ...] = ()
     break_even_bps: float | None = None
     costs: Costs | None = None
     band: float | None = None
     watermark: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerCounts:
+    """`ledger.db`: rows a stage, and looks into the vault."""
+
+    by_stage: Mapping[str, int]
+    looks: int
+
+    @property
+    def total(self) -> int:
+        """All rows, failed trials included."""
+        return sum(self.by_stage.values())

@@ -9,10 +9,10 @@ from tradenas.report.describe import describe
 from tradenas.report.figures.forest import estimate, ordered
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
-from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
 from tradenas.report.record import RunRecord
 from tradenas.report.sections.provenance import command
 from tradenas.report.sections.verdict import DEKS
+from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
 
 __all__ = ["plain", "summary"]
 
@@ -46,7 +46,8 @@ def summary(record: RunRecord) -> str:
         f"Candles: {count(data.rows)}, {span(data.first_open, data.last_close)}, coverage {share(data.coverage)}. "
         f"Source: {plain(data.source or 'unknown')}.",
         "",
-        f"Reproduce: `{printable(command(record)).replace('`', chr(39))}` (tradenas {plain(record.environment.tradenas)}).",
+        f"Reproduce: `{html.escape(printable(command(record)).replace('`', chr(39)))}` "
+        f"(tradenas {plain(record.environment.tradenas)}).",
     ]
     return "\n".join(lines) + "\n"
 

@@ -153,7 +153,7 @@ def fit(text: str, width: float, size: float = 12.0) -> str:
     """A text cut with an ellipsis to a width.
 
     >>> fit("a very long name", 60)
-    'a very lo…'
+    'a very l…'
     """
     if text_width(text, size) <= width:
         return text

@@ -119,7 +119,7 @@ def elapsed(seconds: float | None) -> str:
     """A duration in two units at most.
 
     >>> elapsed(3.21), elapsed(75.0), elapsed(7300.0), elapsed(300_000.0)
-    ('3.2 s', '1 min 15 s', '2 h 2 min', '3 d 11 h')
+    ('3.2 s', '1 min 15 s', '2 h 1 min', '3 d 11 h')
     """
     if seconds is None:
         return DASH

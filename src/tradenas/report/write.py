@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tradenas.atomic import write_text
 from tradenas.errors import FolderError
-from tradenas.report.returns import daily_csv
 from tradenas.report.html import render
 from tradenas.report.record import RunRecord, load_record
+from tradenas.report.returns import daily_csv
 from tradenas.report.summary import summary
 
 __all__ = ["write_report"]

@@ -28,7 +28,7 @@ class Curve:
     total_D: FloatArray
 
     @property
-    def drawdown_D(self) -> FloatArray:
+    def underwater(self) -> FloatArray:
         """How far below its highest point so far, starting from 0; never positive."""
         return self.total_D - np.maximum.accumulate(np.maximum(self.total_D, 0.0))
 

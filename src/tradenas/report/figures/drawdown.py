@@ -15,7 +15,7 @@ __all__ = ["drawdown", "underwater"]
 
 def underwater(record: RunRecord) -> tuple[Curve, ...]:
     """The lines of `curves` as their drawdowns; gross is left out, nobody can live on it."""
-    return tuple(replace(line, total_D=line.drawdown_D) for line in curves(record, gross=False))
+    return tuple(replace(line, total_D=line.underwater) for line in curves(record, gross=False))
 
 
 def drawdown(record: RunRecord, *, width: int) -> Markup | None:

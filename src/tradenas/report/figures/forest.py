@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 
 from tradenas.report.markup import Markup, el
-from tradenas.report.wording import decimal, interval
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Interval, Strategy
 from tradenas.report.svg import Scale, Sheet, fit, ticks
+from tradenas.report.wording import decimal, interval
 
 __all__ = ["estimate", "forest", "ordered"]
 
@@ -40,7 +40,7 @@ def forest(record: RunRecord, *, width: int) -> Markup | None:
     if not rows:
         return None
     wide = width > 600
-    step = 27.0 if wide else 41.0
+    step = 27.0 if wide else 45.0
     groups = [(kind, list(members)) for kind, members in groupby(rows, lambda s: s.kind)]
     height = 14 + 32.0 * len(groups) + step * len(rows) + 34
     found = [e for s in rows for e in (estimate(s, "selection"), estimate(s, record.zone)) if e is not None]
@@ -86,7 +86,7 @@ def _row(sheet: Sheet, record: RunRecord, strategy: Strategy, x: Scale, y: float
     )
     note = " · champion" if champion else " · best" if baseline else ""
     strong = " strong" if champion or baseline else ""
-    middle = y + (10 if wide else 26)
+    middle = y + (10 if wide else 25)
     said = interval(lead)
     marks = [
         el("title", f"{strategy.name}: {record.zone} {said}" + (f"; selection {interval(other)}" if other else ""))

@@ -7,9 +7,9 @@ import datetime as dt
 
 from tradenas.report.daily import DAY_MS
 from tradenas.report.markup import Markup, el
-from tradenas.report.wording import decimal
 from tradenas.report.record import RunRecord
 from tradenas.report.svg import Sheet
+from tradenas.report.wording import decimal
 
 __all__ = ["MIN_MONTHS", "heatmap", "monthly"]
 
@@ -45,7 +45,8 @@ def heatmap(record: RunRecord, *, width: int) -> Markup | None:
     best, worst = max(v[0] for v in months.values()), min(v[0] for v in months.values())
     sheet = Sheet(
         width, top + down * cell_h + 2,
-        f"Net profit and loss of the champion in {len(months)} months: best {decimal(best, 1, sign=True)}%, worst {decimal(worst, 1)}%.",
+        f"Net profit and loss of the champion in {len(months)} months: "
+        f"best {decimal(best, 1, sign=True)}%, worst {decimal(worst, 1)}%.",
     )  # fmt: skip
     size = max(abs(best), abs(worst)) or 1.0
     names = [*(calendar.month_abbr[m] for m in range(1, 13)), "year"]
@@ -82,10 +83,11 @@ def _cell(
     x, y, w, h = box
     total, num, judged = value
     said = f"{name}: {decimal(total, 2, sign=True)}% over {num} days{', vault' if judged else ''}"
+    way, words = "up" if total >= 0 else "down", decimal(total, 1, sign=True)
     shade = 0.08 + 0.62 * min(1.0, abs(total) / size)
     marks = [
-        el("rect", x=x + 1, y=y + 1, width=w - 2, height=h - 2, class_=f"cell {'up' if total >= 0 else 'down'}", fill_opacity=shade),
-        el("text", decimal(total, 1, sign=True), x=x + w / 2, y=y + h / 2 + 4, class_="cell-text", text_anchor="middle"),
+        el("rect", x=x + 1, y=y + 1, width=w - 2, height=h - 2, class_=f"cell {way}", fill_opacity=shade),
+        el("text", words, x=x + w / 2, y=y + h / 2 + 4, class_="cell-text", text_anchor="middle"),
     ]  # fmt: skip
     if judged:
         marks.append(el("rect", x=x + 5, y=y + h - 6, width=w - 10, height=2.0, class_="judged"))

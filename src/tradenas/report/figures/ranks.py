@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tradenas.report.markup import Markup
-from tradenas.report.wording import DASH, decimal, interval
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Coupling, CouplingPoint, Interval
 from tradenas.report.svg import Scale, Sheet, ticks
+from tradenas.report.wording import DASH, decimal, interval
 from tradenas.typing import FloatArray
 
 __all__ = ["hover_points", "placed", "ranks", "tau_words"]
@@ -24,9 +24,9 @@ def placed(coupling: Coupling) -> tuple[list[CouplingPoint], FloatArray, FloatAr
 
 
 def _ranks(values_N: FloatArray) -> FloatArray:
-    below = (values_N[None, :] < values_N[:, None]).sum(1)
-    equal = (values_N[None, :] == values_N[:, None]).sum(1)
-    return 0.5 + below + 0.5 * equal
+    below_N = (values_N[None, :] < values_N[:, None]).sum(1)
+    equal_N = (values_N[None, :] == values_N[:, None]).sum(1)
+    return np.asarray(0.5 + below_N + 0.5 * equal_N, dtype=np.float64)
 
 
 def tau_words(coupling: Coupling) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tradenas.report.markup import Markup, el
-from tradenas.report.wording import decimal, percent
 from tradenas.report.record import RunRecord
 from tradenas.report.svg import Scale, Sheet, path_of, ticks
+from tradenas.report.wording import decimal, percent
 
 __all__ = ["sweep"]
 
@@ -31,7 +31,8 @@ def sweep(record: RunRecord, *, width: int) -> Markup | None:
     sheet = Sheet(
         width,
         height,
-        f"Net Sharpe ratio of the champion at {decimal(points[0][0], 1)} to {decimal(last, 1)} bps a unit of turnover; {even_words}.",
+        f"Net Sharpe ratio of the champion at {decimal(points[0][0], 1)} to {decimal(last, 1)} bps "
+        f"a unit of turnover; {even_words}.",
     )
     for value in ticks(y.low, y.high, 5):
         sheet.line(x.start, y(value), x.stop, y(value), "zero" if value == 0 else "grid")

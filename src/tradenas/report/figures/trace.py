@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tradenas.report.markup import Markup
-from tradenas.report.wording import count, decimal
 from tradenas.report.record import RunRecord
 from tradenas.report.svg import Scale, Sheet, ticks
+from tradenas.report.wording import count, decimal
 
 __all__ = ["trace"]
 

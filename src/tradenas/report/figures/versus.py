@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tradenas.report.markup import Markup
-from tradenas.report.wording import decimal, interval
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Interval
 from tradenas.report.svg import Scale, Sheet, fit, ticks
+from tradenas.report.wording import decimal, interval
 
 __all__ = ["versus"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tradenas.report.markup import Markup, el
-from tradenas.report.wording import count, span
 from tradenas.report.record import RunRecord
 from tradenas.report.svg import Scale, Sheet, text_width, time_ticks
+from tradenas.report.wording import count, span
 
 __all__ = ["zones"]
 
@@ -32,7 +32,8 @@ def zones(record: RunRecord, *, width: int) -> Markup | None:
             if text_width(words) > right - left - 12:
                 words = shorter
         sheet.add(
-            "g", el("title", f"{name}: {span(zone.from_ms, zone.to_ms)}, {count(zone.stop - zone.start)} decision rows"),
+            "g",
+            el("title", f"{name}: {span(zone.from_ms, zone.to_ms)}, {count(zone.stop - zone.start)} decision rows"),
             el("rect", x=left, y=6, width=max(1.0, right - left), height=40, class_=f"zone strong {name}"),
             el("text", words, x=left + 8, y=31, class_="zone-name"),
         )  # fmt: skip

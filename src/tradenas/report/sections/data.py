@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tradenas.report.figures.zones import zones
 from tradenas.report.markup import el, join
-from tradenas.report.wording import DASH, count, interval_name, share, span
 from tradenas.report.record import RunRecord
 from tradenas.report.sections.parts import Section, absent, facts, figure, table
+from tradenas.report.wording import DASH, count, interval_name, share, span
 
 __all__ = ["audit"]
 
@@ -29,7 +29,7 @@ def audit(record: RunRecord) -> Section:
         ("Span", span(data.first_open, data.last_close)),
         ("Calendar", f"{data.calendar or DASH}{year}"),
         ("Coverage", f"{share(data.coverage)}, {count(data.missing)} missing"),
-        ("Longest gap", interval_name(data.longest_gap_ms) if data.longest_gap_ms else "none" if data.longest_gap_ms == 0 else DASH),
+        ("Longest gap", _gap(data.longest_gap_ms)),
         ("Variance on gap rows", share(data.gap_variance_share)),
         ("Zero-volume candles", count(data.zero_volume)),
         ("Repairs", repairs),
@@ -43,10 +43,14 @@ def audit(record: RunRecord) -> Section:
         if data.features
         else absent("No feature list was kept.")
     )
-    return Section(name="data", title="Data", body=join([
+    return Section(name="data", short="Data", title="Data", body=join([
         candles, el("h3", "Zones"), figure(record, zones) or absent("The zones have not been cut."), _zones(record),
         el("h3", f"Features ({len(data.features)})"), names,
     ]))  # fmt: skip
+
+
+def _gap(ms: int | None) -> str:
+    return DASH if ms is None else interval_name(ms) if ms else "none"
 
 
 def _zones(record: RunRecord) -> object:

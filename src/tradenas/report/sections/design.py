@@ -7,10 +7,10 @@ from tradenas.report.figures.architecture import architecture
 from tradenas.report.figures.ranks import hover_points, ranks
 from tradenas.report.formulas import term
 from tradenas.report.markup import el, join
-from tradenas.report.wording import count, decimal, interval, percent
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Interval
 from tradenas.report.sections.parts import Section, absent, figure
+from tradenas.report.wording import count, decimal, interval, percent
 
 __all__ = ["champion", "coupling"]
 
@@ -19,20 +19,22 @@ def champion(record: RunRecord) -> Section:
     """7: the champion drawn as a graph."""
     found = record.champion
     if found is None:
-        return Section(name="architecture", title="Architecture", body=absent("No champion has been chosen."))
+        return Section(
+            name="architecture", short="Architecture", title="Architecture", body=absent("No champion has been chosen.")
+        )
     words: list[object] = [el("strong", found.name)]
     words += [f", {count(found.params)} parameters"] if found.params is not None else []
     words += [join([", digest ", el("code", found.digest[:16])])] if found.digest is not None else []
     words += [f". {describe(found.architecture)}." if found.architecture else "."]
     drawn = figure(record, architecture, caption=join(words)) or absent(f"{found.name} is not a network.")
-    return Section(name="architecture", title="Architecture", body=drawn)
+    return Section(name="architecture", short="Architecture", title="Architecture", body=drawn)
 
 
 def coupling(record: RunRecord) -> Section:
     """8: the supernet's ranking beside standalone training."""
     found, title = record.coupling, "Supernet against standalone"
     if found is None:
-        return Section(name="coupling", title=title, body=absent(
+        return Section(name="coupling", short="Supernet", title=title, body=absent(
             "Not measured in this study. Without it the supernet's ranking is a belief, not a finding."
         ))  # fmt: skip
     top = found.ceiling
@@ -49,7 +51,12 @@ def coupling(record: RunRecord) -> Section:
     caption = join(words)
     read = "Ranks by the supernet and alone. Use the left and right arrow keys to read out each architecture."
     drawn = figure(record, ranks, caption=caption, hover=("points", hover_points(found)), read=read, beside=True)
-    return Section(name="coupling", title=title, body=drawn or absent("Fewer than two architectures have both scores."))
+    return Section(
+        name="coupling",
+        short="Supernet",
+        title=title,
+        body=drawn or absent("Fewer than two architectures have both scores."),
+    )
 
 
 def _has_champion(record: RunRecord) -> bool:

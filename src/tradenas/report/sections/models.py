@@ -9,85 +9,108 @@ from tradenas.report.figures.forest import estimate, forest, ordered
 from tradenas.report.figures.trace import trace
 from tradenas.report.formulas import term
 from tradenas.report.markup import Markup, el, join
-from tradenas.report.wording import DASH, count, decimal, elapsed, interval, percent
 from tradenas.report.record import RunRecord
-from tradenas.report.schema import SearchRecord, Strategy
+from tradenas.report.schema import Candidate, SearchRecord, Strategy
 from tradenas.report.sections.parts import Section, absent, figure, note, table
+from tradenas.report.wording import DASH, count, decimal, elapsed, interval, percent
 
 __all__ = ["candidates", "strategies"]
 
 TOP = 20
-FRACTIONS = frozenset({"accuracy", "turnover"})
+DIGITS = {"ic": 3, "loss": 3}
+NOTE = (
+    "“Tried” counts the configurations that were tried for a strategy: a baseline deserves the same search as a "
+    "network. Seeds are trainings of one architecture from other starts; they are no trials, but their spread is part "
+    "of the error."
+)
 
 
 def strategies(record: RunRecord) -> Section:
     """5: finalists, baselines and random architectures with intervals."""
+    body = _strategies(record) if record.strategies else absent("Nothing has been retrained yet.")
     title = "Finalists, baselines and random architectures"
-    if not record.strategies:
-        return Section(name="strategies", title=title, body=absent("Nothing has been retrained yet."))
+    return Section(name="strategies", short="Strategies", title=title, body=body)
+
+
+def _strategies(record: RunRecord) -> Markup:
     zone = record.zone
-    caption = f"Net Sharpe in the {zone} with its bootstrap interval; the dashed line is the best baseline." + (
-        " A hollow dot is the same strategy in the selection zone." if zone == "vault" else " The vault is unopened."
-    )
-    drawn = figure(record, forest, caption=caption) or absent("No strategy has a Sharpe ratio yet.")
-    rows = ordered(record)
+    caption = f"Net Sharpe in the {zone} with its bootstrap interval; the dashed line is the best baseline."
+    judged = zone == "vault"
+    caption += " A hollow dot is the same strategy in the selection zone." if judged else " The vault is unopened."
     header = [
-        "strategy", "kind", term("sharpe", record, f"net Sharpe, {zone}"), *(["selection"] if zone == "vault" else []), "gross",
-        "seeds, mean ± sd", term("profit_factor", record, "profit factor"), term("accuracy", record, "accuracy"), term("ic", record),
-        term("turnover", record, "turnover / day"), term("drawdown", record, "drawdown"), "total net", "params", "tried",
-    ]  # fmt: skip
+        "strategy",
+        "kind",
+        term("sharpe", record, f"net Sharpe, {zone}"),
+        *(["selection"] if judged else []),
+        "gross",
+        "seeds, mean ± sd",
+        term("profit_factor", record, "profit factor"),
+        term("accuracy", record, "accuracy"),
+        term("ic", record, "IC"),
+        term("turnover", record, "turnover a day"),
+        term("drawdown", record, "drawdown"),
+        "total net",
+        "params",
+        "tried",
+    ]
+    rows = ordered(record)
     champion = record.champion.name if record.champion is not None else None
     whole = table(
-        f"Every strategy retrained, in the {zone} zone", header, [_row(s, zone) for s in rows], text=(0, 1),
+        f"Every strategy retrained, in the {zone} zone",
+        header,
+        [_row(s, zone) for s in rows],
+        text=(0, 1),
         classes=["champion" if s.name == champion else None for s in rows],
-    )  # fmt: skip
-    return Section(name="strategies", title=title, body=join([drawn, whole, note(
-        "“Tried” counts the configurations that were tried for a strategy: a baseline deserves the same search as a network. "
-        "Seeds are trainings of one architecture from other starts; they are no trials, but their spread is part of the error."
-    )]))  # fmt: skip
+    )
+    drawn = figure(record, forest, caption=caption) or absent("No strategy has a Sharpe ratio yet.")
+    return join([drawn, whole, note(NOTE)])
 
 
 def _row(strategy: Strategy, zone: str) -> list[object]:
-    scores = strategy.zone(zone)
-    seeds = strategy.seed_sharpes(zone)
-    spread = (
-        f"{decimal(statistics.mean(seeds))} ± {decimal(statistics.stdev(seeds))} ({len(seeds)})"
-        if len(seeds) > 1
-        else DASH
-    )
+    scores, seeds = strategy.zone(zone), strategy.seed_sharpes(zone)
+    spread = DASH
+    if len(seeds) > 1:
+        spread = f"{decimal(statistics.mean(seeds))} ± {decimal(statistics.stdev(seeds))} ({len(seeds)})"
     name: object = strategy.name
     if strategy.architecture:
         name = el("span", strategy.name, title=describe(strategy.architecture))
-    both = [interval(estimate(strategy, "selection"))] if zone == "vault" else []
-    start = [name, strategy.kind, interval(estimate(strategy, zone)), *both]
+    start = [name, strategy.kind, interval(estimate(strategy, zone))]
+    start += [interval(estimate(strategy, "selection"))] if zone == "vault" else []
+    sizes = [count(strategy.params), count(strategy.tried)]
     if scores is None:
-        return [*start, DASH, spread, *[DASH] * 6, count(strategy.params), count(strategy.tried)]
-    drawdown = -abs(scores.max_drawdown) if scores.max_drawdown is not None else None
+        return [*start, DASH, spread, *[DASH] * 6, *sizes]
     return [
-        *start, decimal(scores.gross_sharpe), spread, decimal(scores.profit_factor), percent(scores.accuracy),
-        decimal(scores.ic, 3), decimal(scores.turnover_per_day), percent(drawdown), percent(scores.total_net, sign=True),
-        count(strategy.params), count(strategy.tried),
-    ]  # fmt: skip
+        *start,
+        decimal(scores.gross_sharpe),
+        spread,
+        decimal(scores.profit_factor),
+        percent(scores.accuracy),
+        decimal(scores.ic, 3),
+        decimal(scores.turnover_per_day),
+        percent(-abs(scores.max_drawdown)) if scores.max_drawdown is not None else DASH,
+        percent(scores.total_net, sign=True),
+        *sizes,
+    ]
 
 
 def candidates(record: RunRecord) -> Section:
     """9: the search's best-so-far, and its top twenty."""
-    search, title = record.search, "Search"
-    if search is None:
-        return Section(name="search", title=title, body=absent("The search has not finished."))
-    caption = f"Best {search.metric} so far, as the supernet scores it in the search zone: an upper bound on luck as much as on skill."
+    body = _search(record, record.search) if record.search is not None else absent("The search has not finished.")
+    return Section(name="search", short="Search", title="Search", body=body)
+
+
+def _search(record: RunRecord, search: SearchRecord) -> Markup:
+    words = f"{search.method} scored {count(search.num_scored)} architectures"
+    words += f" of {count(search.space_size)} in the space" if search.space_size is not None else ""
+    words += f" in {elapsed(search.seconds)}" if search.seconds is not None else ""
+    if search.num_params_max is not None:
+        words += f"; the largest network of the space has {count(search.num_params_max)} parameters"
+    caption = (
+        f"Best {search.metric} so far, as the supernet scores it in the search zone: the best of many, "
+        "so as much an account of luck as of skill."
+    )
     drawn = figure(record, trace, caption=caption) or absent("No trace was kept.")
-    size = f" of {count(search.space_size)} in the space" if search.space_size is not None else ""
-    took = f" in {elapsed(search.seconds)}" if search.seconds is not None else ""
-    largest = (
-        f"; the largest network of the space has {count(search.num_params_max)} parameters"
-        if search.num_params_max is not None
-        else ""
-    )
-    told = note(
-        f"{search.method} scored {count(search.num_scored)} architectures{size}{took}{largest}. Each of them is a trial in the ledger."
-    )
-    return Section(name="search", title=title, body=join([told, drawn, _top(search)]))
+    return join([note(f"{words}. Each of them is a trial in the ledger."), drawn, _top(search)])
 
 
 def _top(search: SearchRecord) -> Markup:
@@ -95,16 +118,19 @@ def _top(search: SearchRecord) -> Markup:
     if not top:
         return absent("No candidate was kept.")
     names = list(dict.fromkeys(key for candidate in top for key in candidate.scores))
-    rows = [
-        [
-            count(c.rank), el("code", c.digest[:10]),
-            *(percent(c.scores.get(n)) if n == "accuracy" else decimal(c.scores.get(n), 3 if n in ("ic", "loss") else 2) for n in names),
-            el("span", describe(c.architecture), class_="recipe"),
-        ]
-        for c in top
-    ]  # fmt: skip
     heads = [el("strong", n) if n == search.metric else n.replace("_", " ") for n in names]
     return table(
         f"Best {len(top)} of {count(search.num_scored)} by {search.metric}, as the supernet scored them",
-        ["rank", "digest", *heads, "architecture"], rows, text=(1, 2 + len(names)),
-    )  # fmt: skip
+        ["rank", "digest", *heads, "architecture"],
+        [_candidate(candidate, names) for candidate in top],
+        text=(1, 2 + len(names)),
+    )
+
+
+def _candidate(candidate: Candidate, names: list[str]) -> list[object]:
+    def shown(name: str) -> str:
+        value = candidate.scores.get(name)
+        return percent(value) if name == "accuracy" else decimal(value, DIGITS.get(name, 2))
+
+    recipe = el("span", describe(candidate.architecture), class_="recipe")
+    return [count(candidate.rank), el("code", candidate.digest[:10]), *map(shown, names), recipe]

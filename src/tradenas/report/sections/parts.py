@@ -17,9 +17,10 @@ Draw = Callable[..., Markup | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A numbered part of the page; `name` is its anchor."""
+    """A numbered part of the page; `name` is its anchor, `short` its name in the contents."""
 
     name: str
+    short: str
     title: str
     body: Markup
 
@@ -77,7 +78,7 @@ def table(
     text: Iterable[int] = (0,),
     classes: Sequence[str | None] = (),
 ) -> Markup:
-    """A table in a box that scrolls by itself; columns in `text` are words, the others numbers; column 0 names the row."""
+    """A table in a box that scrolls by itself; columns in `text` hold words, others numbers; the first names a row."""
     words = frozenset(text)
     kind = [None if i in words else "num" for i in range(len(header))]
     head = el("tr", *(el("th", name, scope="col", class_=kind[i]) for i, name in enumerate(header)))
