@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -252,3 +253,41 @@ def test_wrong_arguments() -> None:
             BybitClient(url)
     with pytest.raises(ConfigError):
         BybitClient(tries=7)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("old_page", "does the server ignore start and end"),
+        ("ignored_parameters", "does the server ignore start and end"),
+        ("wrong_interval_5", "the grid of interval 15"),
+        ("wrong_interval_60", "rows outside the asked window"),
+        ("duplicated_row", "out of order or twice"),
+        ("conflicting_duplicate", "out of order or twice"),
+        ("gap_page", "consecutive candles"),
+        ("half_page", "30 closed candles"),
+        ("other_prices", "as an earlier reply said"),
+        ("wrong_symbol", "expected linear BTCUSDT"),
+        ("swapped_volume", "volume in another coin"),
+        ("true_cell", "expected 7 texts"),
+        ("five_columns", "expected 7 texts"),
+        ("nan_text", "a plain number"),
+        ("overflow_text", "finite prices"),
+        ("huge_stamp", "13 digits"),
+        ("huge_integer", "no JSON"),
+        ("nan_constant", "the constant NaN"),
+        ("negative_price", "finite prices above 0"),
+        ("high_below_low", "low <= open, close <= high"),
+        ("clock_plus_day", "its Date header"),
+        ("truncated", "Content-Length"),
+        ("null_result", "a result object"),
+        ("too_many_rows", "at most 1000"),
+        ("http_302", "Check the host"),
+        ("10029", "Check category, symbol and interval"),
+    ],
+)
+def test_a_refusal_says_why(server: FakeBybit, client: BybitClient, fault: str, reason: str) -> None:
+    server.plan, server.always = [None], fault  # after the witness
+    with pytest.raises(ExchangeError, match=re.escape(reason)) as caught:
+        read(client)
+    assert "/v5/market/kline?category=linear&symbol=BTCUSDT" in str(caught.value)

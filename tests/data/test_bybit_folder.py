@@ -24,6 +24,7 @@ from tradenas.data.bybit import (
     load_candles,
 )
 from tradenas.data.bybit.client import Contradiction
+from tradenas.data.files import read_candles
 from tradenas.errors import ConfigError, ExchangeBan, ExchangeError, FolderError
 
 HOURLY = {"category": "linear", "interval": "60"}
@@ -106,12 +107,10 @@ def test_months_apart_are_a_gap_that_is_told(server: FakeBybit, client: BybitCli
 
 
 def test_one_file(client: BybitClient, tmp_path: Path) -> None:
-    import polars as pl
-
     got = fetch_candles("BTCUSDT", **HOURLY, start="2025-01-01", end="2025-02-02", folder=tmp_path, client=client)
-    frame = pl.read_parquet(got.write(tmp_path / "btc.parquet"))
-    assert frame.columns == ["open_time", "open", "high", "low", "close", "volume", "turnover"]
-    assert frame["open_time"].to_list() == list(range(JAN_MS, JAN_MS + 32 * DAY, HOUR))
+    candles, report = read_candles(got.write(tmp_path / "any_name.parquet"))
+    assert candles.equals(got.candles())
+    assert (report.symbol, report.rows_read) == ("BTCUSDT", 32 * 24)
 
 
 @pytest.mark.parametrize("fault", ["truncated", "gap_page", "wrong_symbol", "old_page", "10006_reset_past", "nan_text"])

@@ -131,7 +131,8 @@ class BybitClient:
             place,
             got=f"{last.got} (the last of {self._tries} tries)",
             expected=last.expected,
-            fix="run the same command again later: it resumes where it stopped",
+            fix="run the same command again later, it resumes where it stopped"
+            + ("; or ask for a range without these candles" if last.missing else ""),
         )
 
     def server_time_ms(self) -> int:

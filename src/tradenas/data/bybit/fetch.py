@@ -14,8 +14,9 @@ from tradenas.data.bybit.funding import read_funding
 from tradenas.data.bybit.instruments import Instrument, find_instrument, read_instruments
 from tradenas.data.bybit.months import collect, fill
 from tradenas.data.bybit.series import COLUMNS, Series, as_ms, checked_symbol, iso
-from tradenas.data.bybit.store import SeriesStore, write_bars, write_table
+from tradenas.data.bybit.store import SeriesStore, write_table
 from tradenas.data.candles import Candles
+from tradenas.data.files import write_candles
 from tradenas.errors import ConfigError, FolderError
 from tradenas.events import NullProgress, Progress
 
@@ -50,10 +51,9 @@ class Fetched:
         return _load(self.folder, self.series, self.first, self.last)
 
     def write(self, file: str | Path) -> Path:
-        """The asked range as one Parquet file (`open_time` and the columns of `Candles`), atomically."""
-        file = Path(file)
-        write_bars(file, collect(self.folder, self.series, self.first, self.last), self.series)
-        return file
+        """The asked range as one Parquet file that `read_candles` checks against its digest, atomically."""
+        write_candles(self.candles(), file)
+        return Path(file)
 
 
 def fetch_candles(
@@ -162,8 +162,7 @@ def fetch_funding(
     start_ms, end_ms = as_ms(start, "start"), None if end is None else as_ms(end, "end")
     place = Path(folder) / f"{category}-{symbol}-funding"
     with BybitClient() if client is None else nullcontext(client) as asked, atomic.exclusive(place):
-        if (place / "manifest.json").exists() and (found := atomic.read_json(place / "manifest.json").get("host")):
-            _same_host(place, found, asked.host)
+        _refuse_other_host(place, asked.host)
         watch.start(place.name, 0)
         instrument = find_instrument(asked, category, symbol)
         now_ms = asked.server_time_ms()
@@ -224,6 +223,10 @@ def _load(folder: Path, series: Series, first: int, last: int) -> Candles:
     )
 
 
-def _same_host(place: Path, found: str, host: str) -> None:
+def _refuse_other_host(place: Path, host: str) -> None:
+    if not (place / "manifest.json").exists():
+        return
+    manifest = atomic.read_json(place / "manifest.json")
+    found = manifest.get("host") if isinstance(manifest, dict) else None
     if found != host:
         raise FolderError(f"{place}", got=f"data of {found}", expected=host, fix="use another folder")
