@@ -224,6 +224,13 @@ def test_a_closure_of_more_than_five_trading_days_is_a_gap():
     assert gaps(without(daily, slice(100, 106)), interval_ms=DAY) == [100]
 
 
+def test_weeks_without_a_bar_do_not_say_what_is_usual():
+    stamps = without(weekdays(30, range(14, 21)), slice(35 * 10, 35 * 18))
+    after = 35 * 10  # the first row after a closure of eight weeks
+    assert gaps(stamps) == [after]
+    assert gaps(without(stamps, after + 3)) == [after, after + 3]
+
+
 def test_a_daily_break_is_no_gap_even_when_summer_time_moves_it():
     winter, summer = weekdays(30, range(14, 21)), weekdays(30, range(13, 20)) + 30 * 7 * DAY
     lunch = [hour for hour in range(1, 9) if hour != 4]

@@ -132,6 +132,7 @@ HOSTILE: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "UTF-16 without mark": (text().encode("utf-16-le"), ("line 1", "NUL")),
     "doubled column": (text(header="timestamp,open,high,low,close,close"), ("header", "'close' twice")),
     "two closes": (text(header="timestamp,open,high,close,Close,volume"), ("header", "both read as close")),
+    "quoted header": ('"' + text(), ("line 1", "without quotes")),
     "no volume": (text(header="timestamp,open,high,low,close,spread"), ("header", "'spread'", "for volume")),
     "no header": ("\n".join(text().split("\n")[1:]), ("line 1", "header")),
     "empty": (b"", ("empty file", "column names")),

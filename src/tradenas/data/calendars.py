@@ -72,6 +72,9 @@ def find_holes(open_time: IntArray, interval_ms: int, calendar: Calendar) -> Hol
     at least half of the nine weeks around it have a bar there (nine, so that summer time moves the slots with it).
     A hole is a gap when it lies inside a trading day (shorter than 12 h, with usual slots missing) or when it
     swallows more than 5 usual trading days.  Nights, weekends and holidays are not gaps.
+
+    Bias: what is usual is learned from four weeks on either side, so near its end a series knows a little less of its
+    calendar than it will later.  Only this mask depends on it, never a value.
     """
     row = np.flatnonzero(np.diff(open_time) != interval_ms) + 1
     length = open_time[row] - open_time[row - 1]

@@ -155,9 +155,8 @@ def _read(path: Path, symbol: str | None, columns: Mapping[str, str] | None) -> 
             magic = file.read(6)
         if magic[:4] != b"PAR1" and magic != b"ARROW1":
             if path.stat().st_size > MAX_TEXT_BYTES:
-                raise CandleError(
-                    path.name, got="more than 4 GiB of text", expected="less", fix="split the file by time"
-                )
+                got = f"more than {MAX_TEXT_BYTES >> 30} GiB of text"
+                raise CandleError(path.name, got=got, expected="less", fix="split the file by time")
             return read_text(path.read_bytes(), path.name, symbol=symbol, columns=columns), "csv"
     except OSError as error:
         raise CandleError(str(path), got=error.strerror or str(error), expected="a file that can be read") from None

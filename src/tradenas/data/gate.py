@@ -172,9 +172,9 @@ def check_grid(rows: Rows, interval_ms: int) -> None:
 def check_bars(rows: Rows) -> None:
     """High is the highest and low the lowest of the four prices."""
     fix = "correct the source, or pass Repairs(fix_high_low=True)"
-    top = np.maximum(np.maximum(rows.open, rows.close), rows.low)
+    top = np.maximum(rows.open, rows.close)
     if (rows.high < top).any():
-        rows.refuse(rows.high < top, "high", "{value}, below open, low or close", "the highest of the four prices", fix)
+        rows.refuse(rows.high < top, "high", "{value}, below open or close", "the highest of the four prices", fix)
     bottom = np.minimum(rows.open, rows.close)
     if (rows.low > bottom).any():
         rows.refuse(rows.low > bottom, "low", "{value}, above open or close", "the lowest of the four prices", fix)

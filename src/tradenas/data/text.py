@@ -91,7 +91,10 @@ def _header(data: bytes, place: str) -> tuple[int, int, list[str], str, list[str
                 text, delimiter = raw.decode(), chr(marks)
             except UnicodeDecodeError:
                 raise CandleError(f"{place}, line {line}", got="bytes that are not UTF-8", expected="text") from None
-            names = [name.strip() for name in next(csv.reader([text.rstrip("\r")], delimiter=delimiter))]
+            names = [name.strip() for name in _cells(text, delimiter)]
+            if len(names) != raw.count(marks) + 1:
+                fix = "write plain names into the header"
+                raise CandleError(f"{place}, line {line}", got=text[:60], expected="names without quotes", fix=fix)
             if not (NUMERIC.match(names[1]) and NUMERIC.match(names[2])):
                 return after, line + 1, names, delimiter, notes
             if len(names) == len(BINANCE_KLINES):
@@ -109,6 +112,14 @@ def _header(data: bytes, place: str) -> tuple[int, int, list[str], str, list[str
         got="no header in the first lines" if data.strip() else "an empty file",
         expected="a line of column names, separated by comma, semicolon, tab or |",
     )
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """Cells of one line; none where it is blank or cannot be read."""
+    try:
+        return next(csv.reader([text.rstrip("\r")], delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 class _Reader:
@@ -199,7 +210,7 @@ class _Reader:
             except UnicodeDecodeError:
                 fix = "save the file as UTF-8"
                 raise CandleError(f"{self.place}, line {line}", got="no UTF-8", expected="text", fix=fix) from None
-            cells = len(next(csv.reader([text], delimiter=self.delimiter), []))
+            cells = len(_cells(text, self.delimiter))
             if cells not in (0, len(self.headers)) or raw.count(b'"') % 2:
                 raise CandleError(
                     f"{self.place}, line {line}",
