@@ -267,7 +267,7 @@ WIRE_FAULTS: dict[str | None, Callable[[_Handler], None]] = {
     "empty_body": lambda h: h.send(""),
     "bad_json": lambda h: h.send('{"retCode": 0, "result": {"list": [}'),
     "deep_json": lambda h: h.send("[" * 200_000),
-    "not_utf8": lambda h: h.send('{"retCode": 0}', headers={"Content-Encoding": "gzip"}),
+    "compressed": lambda h: h.send('{"retCode": 0}', headers={"Content-Encoding": "gzip"}),
     "truncated": lambda h: h.send(h.envelope({"list": []}), cut=20),
     "reset": _Handler.reset,
     "timeout": _Handler.stall,

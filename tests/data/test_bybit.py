@@ -26,11 +26,11 @@ from tradenas.seeds import rng_for
 
 QUARTER = 15 * MINUTE
 LAST = NOW // QUARTER * QUARTER - QUARTER  # the newest closed candle
-FIRST = LAST - 129 * QUARTER  # 130 candles
-REQUESTS = 4  # the witness, then pages of 60 that share a candle
+FIRST = LAST - 43 * QUARTER  # 44 candles
+REQUESTS = 4  # the witness, then pages of 20 that share a candle
 
 
-def read(client: BybitClient, first: int = FIRST, last: int = LAST, *, page_rows: int = 60, **series: str) -> Bars:
+def read(client: BybitClient, first: int = FIRST, last: int = LAST, *, page_rows: int = 20, **series: str) -> Bars:
     named = {"category": "linear", "symbol": "BTCUSDT", "interval": "15", **series}
     reader = KlineReader(client, Series(**named))
     reader.page_rows = page_rows
@@ -56,7 +56,7 @@ BANS = {"http_403", "10018"}
 FINAL = {"10001", "10029", "10002", "http_404", "http_302"}
 LIES = {"shifted_values", "other_prices"}  # sound candles under the right name, yet of another time or market
 HARMLESS = {"ascending"}  # the same candles, the other way round
-ENDLESS_HARMLESS = HARMLESS | {"ignored_limit", "capped_200"}  # cannot hurt pages of 60
+ENDLESS_HARMLESS = HARMLESS | {"ignored_limit", "capped_200"}  # cannot hurt pages of 20
 
 
 def test_fault_free(server: FakeBybit, client: BybitClient) -> None:
@@ -261,11 +261,11 @@ def test_wrong_arguments() -> None:
         ("old_page", "does the server ignore start and end"),
         ("ignored_parameters", "does the server ignore start and end"),
         ("wrong_interval_5", "the grid of interval 15"),
-        ("wrong_interval_60", "rows outside the asked window"),
+        ("wrong_interval_60", "consecutive candles"),
         ("duplicated_row", "out of order or twice"),
         ("conflicting_duplicate", "out of order or twice"),
         ("gap_page", "consecutive candles"),
-        ("half_page", "30 closed candles"),
+        ("half_page", "10 closed candles"),
         ("other_prices", "as an earlier reply said"),
         ("wrong_symbol", "expected linear BTCUSDT"),
         ("swapped_volume", "volume in another coin"),
