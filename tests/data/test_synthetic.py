@@ -7,7 +7,7 @@ import pytest
 
 from tradenas.data.candles import Candles
 from tradenas.data.synthetic import KINDS, World, planted
-from tradenas.data.synthetic.bars import bridge_extreme
+from tradenas.data.synthetic.bars import bridge_extreme, columns
 from tradenas.errors import ConfigError
 from tradenas.features.targets import bar_returns
 
@@ -223,6 +223,20 @@ def test_highs_follow_the_law_of_the_bridge() -> None:
             np.quantile(bridge.max(axis=1), quantile) + discrete, abs=3e-4
         )
     assert (drawn >= end).all()
+
+
+def test_rounding_never_puts_a_price_outside_its_bar() -> None:
+    class Zeros:
+        """Chance at its edge: the bar goes no further than its ends."""
+
+        def random(self, size: int) -> np.ndarray:
+            return np.zeros(size)
+
+    move = np.random.default_rng(0).standard_normal(2_000) * 0.01
+    made = columns(Zeros(), Zeros(), move_T=move, sigma_T=np.full(2_000, 0.01), log_volume_T=np.zeros(2_000))  # type: ignore[arg-type]
+    for price in (made["open"], made["close"]):
+        assert (made["high"] >= price).all()
+        assert (made["low"] <= price).all()
 
 
 def test_refusals() -> None:

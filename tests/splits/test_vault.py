@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,18 @@ def test_processes_at_once(tmp_path: Path) -> None:
     said = sorted(run.communicate(timeout=60)[0].strip() for run in runs)
     assert said == ["refused", "refused", "rows"]
     assert len(JsonLooks(path).looks()) == 1
+
+
+def test_a_stamp_waits_for_the_other_writer(store: JsonLooks) -> None:
+    look = Look(number=1, time_ms=1, reason="one", subject="", start=80, stop=100)
+    late = threading.Thread(target=store.stamp, args=(look,))
+    with store._locked():
+        late.start()
+        late.join(0.1)
+        assert late.is_alive()
+        assert store.looks() == []
+    late.join(30)
+    assert store.looks() == [look]
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "removed"])
