@@ -43,7 +43,7 @@ class World:
     """
 
     candles: Candles
-    expected_T: FloatArray  # noqa: N815 - ends in its shape
+    expected_T: FloatArray
     kind: str
     strength: float
     seed: int
