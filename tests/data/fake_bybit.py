@@ -360,6 +360,7 @@ PAGE_FAULTS: dict[str | None, Callable[[dict[str, Any], FakeBybit, dict[str, str
     "too_many_rows": _rows(lambda rows: rows * (1001 // max(1, len(rows)) + 1)),
     "open_candle": _add_open_candle,
     "other_prices": _of_other_symbol,
+    "other_rates": _rows(lambda rows: [{**row, "fundingRate": "0.0123"} for row in rows]),
     "null_cell": _edit(1, 4, None),
     "true_cell": _edit(1, 4, True),
     "number_cell": _edit(1, 4, 1010.5),
@@ -391,7 +392,7 @@ PAGE_FAULTS: dict[str | None, Callable[[dict[str, Any], FakeBybit, dict[str, str
     "five_columns": _rows(lambda rows: [row[:5] for row in rows]),
     "eight_columns": _rows(lambda rows: [[*row, "1"] for row in rows]),
 }
-FAULTS = [*WIRE_FAULTS, *CODE_FAULTS, *QUERY_FAULTS, *PAGE_FAULTS]
+FAULTS = [*WIRE_FAULTS, *CODE_FAULTS, *QUERY_FAULTS, *(name for name in PAGE_FAULTS if name != "other_rates")]
 
 
 class FakeTime:

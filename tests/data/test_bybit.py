@@ -291,3 +291,15 @@ def test_a_refusal_says_why(server: FakeBybit, client: BybitClient, fault: str, 
     with pytest.raises(ExchangeError, match=re.escape(reason)) as caught:
         read(client)
     assert "/v5/market/kline?category=linear&symbol=BTCUSDT" in str(caught.value)
+
+
+def test_nothing_is_believed_only_when_said_three_times(server: FakeBybit, client: BybitClient) -> None:
+    opens = FIRST + 10 * QUARTER
+    server.markets["linear", "BTCUSDT"]["opens"] = opens
+    reader = KlineReader(client, Series(category="linear", symbol="BTCUSDT", interval="15"))
+    for plan in ([], ["empty_page"] * 2, ["half_page"], [None, *["empty_page"] * 2]):
+        server.plan = list(plan)
+        assert reader.extent(FIRST, LAST, ends_at_last=True) == (opens, LAST)
+    server.always, server.seen = "empty_page", []
+    assert reader.extent(FIRST, LAST, ends_at_last=True) is None
+    assert len(server.asked()) == 3

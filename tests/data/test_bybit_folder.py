@@ -181,6 +181,14 @@ def test_damaged_months_and_parts_are_fetched_again(server: FakeBybit, client: B
                 got.candles()
             assert fetch_candles("BTCUSDT", **ask).reused == 2
             assert contents(got.folder) == clean
+        other = fetch_candles(
+            "BTCUSDT", **{**ask, "start": "2024-12-22", "end": "2025-02-09", "folder": tmp_path / "b"}
+        )
+        file.write_bytes((other.folder / name).read_bytes() if name != "2025-01.parquet" else b"PAR1")
+        with pytest.raises(FolderError, match=name):  # whole and of this series, yet not the one the manifest knows
+            got.candles()
+        fetch_candles("BTCUSDT", **ask)
+        assert contents(got.folder) == clean
         file.unlink()
         fetch_candles("BTCUSDT", **ask)
         assert contents(got.folder) == clean
@@ -333,7 +341,7 @@ def test_funding_with_faults(server: FakeBybit, tmp_path: Path, fault: str, hour
             try:
                 assert fetch_funding("BTCUSDT", **ask, client=client).read_bytes() == clean, plan
             except ExchangeError:
-                assert fault in {"half_page", "older_half", "gap_page"}
+                assert fault in {"half_page", "older_half"}  # a short page is a page: only the whole shows the hole
         server.plan, server.seen = [], []
         server.always = fault
         if fault == "timeout":
@@ -344,6 +352,17 @@ def test_funding_with_faults(server: FakeBybit, tmp_path: Path, fault: str, hour
         except ExchangeError:
             assert fault != "ascending"
         assert len(server.asked(FUNDING)) <= 20
+
+
+def test_funding_pages_are_tied_together(server: FakeBybit, client: BybitClient, tmp_path: Path) -> None:
+    server.faulty_path = FUNDING
+    ask = {"start": "2024-06-01", "folder": tmp_path, "client": client}
+    clean = fetch_funding("BTCUSDT", **ask).read_bytes()
+    server.plan = [None, "other_rates", None, "other_rates"]
+    assert fetch_funding("BTCUSDT", **ask).read_bytes() == clean
+    server.plan, server.always = [None], "other_rates"
+    with pytest.raises(ExchangeError, match="as an earlier reply said"):
+        fetch_funding("BTCUSDT", **ask)
 
 
 def test_instruments_know_the_dead(server: FakeBybit, client: BybitClient, tmp_path: Path) -> None:
@@ -386,5 +405,6 @@ def test_a_cursor_that_turns_in_circles(server: FakeBybit, client: BybitClient) 
     try:
         with pytest.raises(ExchangeError, match="cursor"):
             read_instruments(client, "linear")
+        assert len(server.asked(INSTRUMENTS)) == 2
     finally:
         fake_bybit._ANSWERS[INSTRUMENTS] = before

@@ -83,7 +83,8 @@ def _page(client: BybitClient, instrument: Instrument, start: int, upper: int, k
             if not start <= time <= upper or time > answer.time_ms:
                 raise Unusable(f"a settlement at {iso(time)}", f"{iso(start)} to {iso(upper)}, and not in the future")
         if known and page.get(upper) != known[upper]:
-            raise Unusable(f"a rate of {page.get(upper)} at {iso(upper)}", f"{known[upper]}, as the page before said")
+            got, said = f"a rate of {page.get(upper)} at {iso(upper)}", f"{known[upper]}, as an earlier reply said"
+            raise Unusable(got, said, contradicts=True)
         _check_steps(sorted(page))
         return page
 

@@ -97,7 +97,7 @@ class Bars:
     """
 
     open_time: IntArray
-    values_TC: FloatArray  # noqa: N815 - the axes
+    values_TC: FloatArray
 
     @classmethod
     def empty(cls) -> Bars:
