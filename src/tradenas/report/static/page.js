@@ -1,9 +1,8 @@
 // Read-outs under the pointer, the finger, or the arrow keys.  Text goes in as textContent, never as markup.
 (() => {
   "use strict";
-  const ns = "http:" + "//www.w3.org/2000/svg";
   const put = (parent, name, attributes) => {
-    const node = document.createElementNS(ns, name);
+    const node = document.createElementNS(parent.namespaceURI, name);
     for (const key in attributes) node.setAttribute(key, attributes[key]);
     return parent.appendChild(node);
   };
