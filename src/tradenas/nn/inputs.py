@@ -58,11 +58,9 @@ class Inputs(nn.Module):
             self.register_buffer(f"member_{group}", member_F, persistent=False)
         self.taps = nn.Parameter(torch.empty(self.features, max(int(n) for n in self.lookback.options)))
 
-    def reset(self, generator: torch.Generator) -> None:
-        """Small random taps, so that the filters start as faint noise beside the features themselves."""
-        with torch.no_grad():
-            self.taps.normal_(0.0, 1.0, generator=generator)
-            self.taps.mul_(self.taps.shape[1] ** -0.5)
+    def reset(self, generator: torch.Generator) -> None:  # noqa: ARG002
+        """Closed taps: the filters say nothing until the data open them, or they would be so much noise."""
+        nn.init.zeros_(self.taps)
 
     def forward(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
         x_BTF = self.switched(self.block(x_BTF, mixture), mixture)

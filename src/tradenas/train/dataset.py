@@ -23,6 +23,7 @@ class Dataset:
         y_T: label of row t, NaN where it is not known (the end of the series, across gaps).
         ready_T: rows whose features have warmed up.
         gap_T: True where no window may span from row t-1 to row t.
+        volatility_T: typical size of a bar's return as known at row t, positive: the unit in which returns are learnt.
         past_return_T: log close-to-close return of candle t itself, known at row t; 0 where there is none.
         bar_return_T: simple return earned over one bar by a position of 1 decided at row t; NaN where unknown.
         realised_T: time (ms UTC) at which that return is known.
@@ -31,12 +32,16 @@ class Dataset:
         transforms: names of the blocks.
         kind: `binary` (y in {0, 1}, models emit a logit) or `regression` (y in label units).
         days_per_year: 365 for a market that never closes, 252 for one with sessions.
+        centre_labels: whether models learn the label less its training mean (a volatility), or as it is (a return,
+            whose sign matters).
+        purge_rows: rows past t that the label of row t looks at (horizon + delay).
     """
 
     x_TF: Float32Array
     y_T: Float32Array
     ready_T: BoolArray
     gap_T: BoolArray
+    volatility_T: FloatArray
     past_return_T: FloatArray
     bar_return_T: FloatArray
     realised_T: IntArray
@@ -45,6 +50,8 @@ class Dataset:
     transforms: tuple[str, ...]
     kind: Literal["binary", "regression"]
     days_per_year: int
+    centre_labels: bool = False
+    purge_rows: int = 2
 
     def __post_init__(self) -> None:
         rows, columns = self.x_TF.shape
@@ -54,9 +61,14 @@ class Dataset:
                 got=f"{columns} columns",
                 expected=f"{len(self.names)} indicators x {len(self.transforms)} transforms",
             )
-        for name in ("y_T", "ready_T", "gap_T", "past_return_T", "bar_return_T", "realised_T"):
+        for name in ("y_T", "ready_T", "gap_T", "volatility_T", "past_return_T", "bar_return_T", "realised_T"):
             if getattr(self, name).shape != (rows,):
                 raise ConfigError(f"Dataset.{name}", got=str(getattr(self, name).shape), expected=f"({rows},)")
+        if not (self.volatility_T > 0).all():
+            row = int(np.flatnonzero(~(self.volatility_T > 0))[0])
+            raise ConfigError(
+                "Dataset.volatility_T", got=f"{self.volatility_T[row]} in row {row}", expected="positive numbers"
+            )
         if not np.isfinite(self.x_TF).all():
             row = int(np.flatnonzero(~np.isfinite(self.x_TF).all(axis=1))[0])
             raise ConfigError(

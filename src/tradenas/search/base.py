@@ -1,0 +1,192 @@
+"""What every search method is: frozen hyperparameters and three functions of a state; and the one loop that runs it."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from tradenas.errors import DivergedError
+from tradenas.events import Events
+from tradenas.nn import Layout, Network
+from tradenas.registry import Registry
+from tradenas.search.checkpoint import load, save
+from tradenas.space import Architecture, SearchSpace
+from tradenas.splits import Span
+from tradenas.train.dataset import Dataset
+from tradenas.train.evaluate import METRICS, Evaluator, Scores, best_first, merit
+from tradenas.train.fit import Fitted
+
+__all__ = ["METHODS", "Candidate", "Method", "Scorer", "State", "Task", "run_search"]
+
+METHODS: Registry[type[Method[Any]]] = Registry("method")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture and what it scored, not yet retrained, let alone judged."""
+
+    architecture: Architecture
+    scores: Scores
+
+
+#: Told of every trial: its architecture, its scores, and why there are none if it failed.
+OnTrial = Callable[[Architecture, Scores, str | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """The only way in which a method sees how good something is: it scores, and the ledger counts.
+
+    Attributes:
+        evaluator: scores on the validation rows of the search zone.
+        metric: what candidates are ranked by.
+        on_trial: told of every trial, so that no method can look at a score without its being counted.
+    """
+
+    evaluator: Evaluator
+    metric: str
+    on_trial: OnTrial
+
+    def paths(self, network: Network, architectures: Sequence[Architecture]) -> list[Candidate]:
+        """Architectures as paths through shared weights."""
+        scored = zip(architectures, self.evaluator.score_paths(network, architectures), strict=True)
+        return [self._counted(a, s) for a, s in scored]
+
+    def fitted(self, fitted: Fitted, architecture: Architecture) -> Candidate:
+        """A standalone network."""
+        return self._counted(architecture, self.evaluator.score_fitted(fitted, architecture))
+
+    def failed(self, architecture: Architecture, error: Exception) -> Candidate:
+        """A trial that gave no score is a trial still; why goes to the ledger."""
+        return self._counted(architecture, {}, f"{type(error).__name__}: {error}")
+
+    def _counted(self, architecture: Architecture, scores: Scores, error: str | None = None) -> Candidate:
+        self.on_trial(architecture, scores, error)
+        return Candidate(architecture, scores)
+
+    def best_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """By merit, ties by digest."""
+        return [Candidate(a, s) for a, s in best_first([(c.architecture, c.scores) for c in candidates], self.metric)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that a method may look at.  Selection zone and vault are not in it.
+
+    Attributes:
+        space: what may be chosen.
+        data: the market, up to the end of the search zone.
+        train: rows whose labels may be learnt.
+        scorer: scores and counts.
+        seed: of the search.
+        device: where networks live.
+    """
+
+    space: SearchSpace
+    data: Dataset
+    train: Span
+    scorer: Scorer
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def network(self) -> Network:
+        """The supernet with fresh weights."""
+        layout = Layout(groups=self.data.groups, transforms=self.data.transforms)
+        return Network(self.space, layout, seed=self.seed).to(self.device)
+
+
+class State(abc.ABC):
+    """What changes while a method runs; all of it must go through `tensors` and `meta`."""
+
+    @abc.abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and optimiser moments."""
+
+    @abc.abstractmethod
+    def meta(self) -> dict[str, Any]:
+        """The rest, as JSON."""
+
+    @abc.abstractmethod
+    def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """The inverse of both, bit for bit."""
+
+
+S = TypeVar("S", bound=State)
+
+
+class Method(abc.ABC, Generic[S]):
+    """A search method: a frozen dataclass of hyperparameters, which is its own section of a study file."""
+
+    #: BibTeX of what it implements; `tradenas cite` prints it.
+    citation: ClassVar[str]
+
+    @abc.abstractmethod
+    def num_epochs(self) -> int:
+        """How many calls of `epoch` make a search."""
+
+    @abc.abstractmethod
+    def init(self, task: Task) -> S:
+        """The state before the first epoch."""
+
+    @abc.abstractmethod
+    def epoch(self, task: Task, state: S, epoch: int) -> dict[str, float]:
+        """One step of the search; changes the state, returns what to log."""
+
+    @abc.abstractmethod
+    def finish(self, task: Task, state: S) -> list[Candidate]:
+        """The candidates, best first."""
+
+
+def run_search(
+    method: Method[S],
+    task: Task,
+    folder: Path,
+    *,
+    events: Events | None = None,
+    owner: str = "",
+    save_every_s: float = 30.0,
+) -> list[Candidate]:
+    """Runs a method in a folder: resumes, calls its epochs, saves, logs.  The only epoch loop there is.
+
+    A run killed at any instruction and started again gives the same bits as one that was left alone: every random
+    choice is drawn from (seed, its path), and the state is saved whole.  Saving goes by time, which changes nothing
+    but how much work is lost.
+
+    Raises:
+        FolderError: the folder holds another run's state, or no intact generation.
+        DivergedError: no candidate has a finite score.
+    """
+    events = events or Events()
+    state, first = method.init(task), 0
+    if (saved := load(folder, owner=owner)) is not None:
+        tensors, meta = saved
+        state.restore(tensors, meta["state"])
+        first = int(meta["epoch"]) + 1
+        events.write("resume", stage="search", epoch=first)
+    num, last_save = method.num_epochs(), time.monotonic()
+    with events.span("search", num):
+        events.progress.advance("search", first)
+        for epoch in range(first, num):
+            log = method.epoch(task, state, epoch)
+            events.write("epoch", stage="search", epoch=epoch, **log)
+            note = " ".join(f"{name} {value:.4g}" for name, value in log.items())
+            events.progress.advance("search", epoch + 1, note)
+            if epoch == num - 1 or time.monotonic() - last_save >= save_every_s:
+                save(folder, state.tensors(), {"epoch": epoch, "state": state.meta()}, owner=owner)
+                last_save = time.monotonic()
+        candidates = method.finish(task, state)
+    if not any(merit(c.scores, task.scorer.metric) > float("-inf") for c in candidates):
+        raise DivergedError(
+            "search",
+            got=f"no candidate with a finite {task.scorer.metric}",
+            expected=f"at least one; metrics are {', '.join(METRICS)}",
+            fix="lower training.lr, or look at the features with `tradenas check`",
+        )
+    return candidates

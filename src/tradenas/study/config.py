@@ -1,0 +1,295 @@
+"""A study file: TOML sections that are the dataclasses they configure, checked all at once.
+
+    name = "btc-1h"
+    [data]
+    source = "btc.parquet"
+    [search]
+    kind = "spos"
+
+Only this module knows pydantic.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tradenas.atomic import canonical_json
+from tradenas.data import Repairs
+from tradenas.errors import ConfigError
+from tradenas.features import DEFAULT_INDICATORS, Target
+from tradenas.search.base import METHODS, Method
+from tradenas.search.methods import SPOS
+from tradenas.space import Chain
+from tradenas.train.backtest import Costs, Rule
+from tradenas.train.evaluate import METRICS
+from tradenas.train.loop import Training
+
+__all__ = ["DataConfig", "FeatureConfig", "RunnerConfig", "StudyConfig", "TrialConfig", "ZoneConfig", "read_config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which candles.
+
+    Attributes:
+        source: a file (CSV, Parquet, freqtrade feather; relative to the study file), `sample:NAME` for candles that a
+            dependency ships, or `planted:KIND` for a made-up market with a known truth.
+        symbol: which market of a file that holds several.
+        resample: minutes of the candles to make out of the file's, e.g. 60; 0 takes them as they are.
+        bars: number of candles of a planted market.
+        seed: of a planted market.
+        repairs: what may be changed in the file; see `tradenas.data.Repairs`.
+    """
+
+    source: str = "sample:sp500"
+    symbol: str = ""
+    resample: int = 0
+    bars: int = 30_000
+    seed: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """Which columns.
+
+    Attributes:
+        indicators: names from `tradenas.features.INDICATORS`.
+        window: trailing rows of the transforms.  Which transforms are on offer is the space's affair.
+    """
+
+    indicators: tuple[str, ...] = tuple(str(name) for name in DEFAULT_INDICATORS)
+    window: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneConfig:
+    """How time is cut.
+
+    Attributes:
+        fractions: shares of search, selection and vault.
+        valid: share of the search zone that ranks candidates and stops trainings.
+        embargo: rows between zones besides the purge; 0 takes the longest memory of the space.
+    """
+
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    valid: float = 0.25
+    embargo: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """What is retrained from scratch, and beside what.
+
+    Attributes:
+        training: of every standalone network.
+        top_k: candidates of the search that become finalists.
+        seeds: trainings of each finalist; they speak as one by the mean of their signals.
+        random: architectures drawn at random and trained like the finalists: did the search find more than chance?
+        baselines: names from `tradenas.trials.baselines.BASELINES`.
+        tuning_budget: settings tried for each baseline.
+        coupling: candidates, spread over the ranking, trained alone on the supernet's own rows to measure whether
+            its ranking tells the truth; 0 measures nothing.
+        coupling_seeds: trainings of each of them.
+        reps: bootstrap resamples behind every interval and test.
+    """
+
+    training: Training = field(default_factory=lambda: Training(epochs=15))
+    top_k: int = 5
+    seeds: int = 3
+    random: int = 3
+    baselines: tuple[str, ...] = (
+        "flat", "hold", "reversal", "momentum", "linear", "linear_window", "lightgbm", "lightgbm_window", "dlinear", "gru",
+    )  # fmt: skip
+    tuning_budget: int = 4
+    coupling: int = 12
+    coupling_seeds: int = 2
+    reps: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("top_k", 1), ("seeds", 1), ("random", 0), ("tuning_budget", 1), ("coupling", 0), ("coupling_seeds", 1),
+            ("reps", 100),
+        ):  # fmt: skip
+            if getattr(self, name) < low:
+                raise ConfigError(f"trials.{name}", got=getattr(self, name), expected=f"{low} or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerConfig:
+    """Who does the trainings.
+
+    Attributes:
+        kind: `process` (supervised workers) or `inline` (this process).
+        workers: processes; 0 takes one per core.
+        threads: of each worker.  Part of what makes a result what it is: one thread and two differ in the last bits.
+    """
+
+    kind: Literal["process", "inline"] = "process"
+    workers: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """One study: everything that decides its numbers.
+
+    Attributes:
+        name: of the run folder.
+        seed: all randomness hangs on it.
+        metric: what candidates are ranked by and the champion is chosen by.
+        rule: signals to positions.
+        costs: of trading; the default is Bybit's taker fee and a basis point of slippage.
+    """
+
+    name: str = "study"
+    seed: int = 0
+    metric: str = "sharpe"
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    target: Target = field(default_factory=lambda: Target(kind="forward_return"))
+    zones: ZoneConfig = field(default_factory=ZoneConfig)
+    space: Chain = field(default_factory=Chain)
+    search: Method[Any] = field(default_factory=SPOS)
+    trials: TrialConfig = field(default_factory=TrialConfig)
+    rule: Rule = field(default_factory=Rule)
+    costs: Costs = field(default_factory=Costs)
+    runner: RunnerConfig = field(default_factory=RunnerConfig)
+
+    def __post_init__(self) -> None:
+        if not self.name or any(c in self.name for c in "/\\") or self.name.startswith("."):
+            raise ConfigError("name", got=repr(self.name), expected="a folder name")
+        if self.metric not in METRICS:
+            raise ConfigError("metric", got=repr(self.metric), expected=f"one of {', '.join(METRICS)}")
+        if self.target.kind == "volatility" and self.rule.kind != "volatility_target":
+            raise ConfigError(
+                "target.kind",
+                got="volatility",
+                expected="a forecast that can be traded",
+                fix="a volatility has no direction: use it in the Python API, or target forward_return",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, every default written out."""
+        return typing.cast("dict[str, Any]", _plain(asdict(self)))
+
+    def to_toml(self) -> str:
+        """The resolved study file."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change with anything that can change a number; who does the work is left out."""
+        decisive = {k: v for k, v in self.to_dict().items() if k not in ("name", "runner")}
+        decisive["threads"] = self.runner.threads
+        return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str, Any] | None = None) -> StudyConfig:
+    """A study from a TOML file, TOML text parsed elsewhere, or a mapping; with changes as `--set key=value` makes.
+
+    Raises:
+        ConfigError: every fault of the file at once, each with its key, what was got and what would be right.
+
+    >>> read_config({"search": {"kind": "spos", "num_ranked": 50}}, changes={"trials.top_k": 2}).trials.top_k
+    2
+    >>> read_config({"serach": {}})
+    Traceback (most recent call last):
+    tradenas.errors.ConfigError: study: 1 fault
+      serach: no such key, did you mean 'search'?
+    """
+    where = "study"
+    if isinstance(source, (str, Path)):
+        where = str(source)
+        try:
+            plain = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(where, got=error.strerror or str(error), expected="a study file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(where, got=str(error), expected="TOML") from error
+    else:
+        plain = {k: dict(v) if isinstance(v, Mapping) else v for k, v in source.items()}
+    for key, value in (changes or {}).items():
+        _put(plain, key, value)
+    faults: list[str] = []
+    search_kind = plain.get("search", {}).get("kind", "spos") if isinstance(plain.get("search"), dict) else "spos"
+    try:
+        method: type[Any] = METHODS[str(search_kind)]
+    except ConfigError as error:
+        faults.append(f"search.kind: {error.fix}, got {search_kind!r}")
+        method = SPOS
+    _unknown(StudyConfig, plain, "", faults, {"search": method})
+    built: dict[str, Any] = {}
+    for part in fields(StudyConfig):
+        if part.name in plain:
+            kind = method if part.name == "search" else typing.get_type_hints(StudyConfig)[part.name]
+            built[part.name] = _validated(kind, plain[part.name], part.name, faults)
+    if not faults:
+        try:
+            return StudyConfig(**built)
+        except ConfigError as error:
+            faults.append(str(error))
+    count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+    raise ConfigError("\n  ".join([f"{where}: {count}", *faults]))
+
+
+def _put(plain: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = plain.get(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(key, got=f"{section} = {inner!r}", expected="a section")
+        plain[section] = dict(inner)
+        plain = plain[section]
+    plain[last] = value
+
+
+def _unknown(kind: Any, plain: Any, path: str, faults: list[str], known: Mapping[str, Any]) -> None:
+    """Keys that no field has; pydantic would pass over them."""
+    if not is_dataclass(kind) or not isinstance(plain, dict):
+        return
+    hints = typing.get_type_hints(kind)
+    names = {f.name for f in fields(kind)}
+    for key in list(plain):
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(names))}"
+            faults.append(f"{path}{key}: no such key, {hint}")
+            del plain[key]
+        else:
+            _unknown(known.get(key, hints[key]), plain[key], f"{path}{key}.", faults, {})
+
+
+def _validated(kind: Any, value: Any, place: str, faults: list[str]) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        for fault in error.errors():
+            at = ".".join([place, *(str(part) for part in fault["loc"])])
+            cause = fault.get("ctx", {}).get("error")
+            if isinstance(cause, ConfigError):
+                faults.append(str(cause))
+            else:
+                faults.append(f"{at}: got {fault['input']!r}, {fault['msg']}")
+    except ConfigError as error:
+        faults.append(str(error))
+    return None
+
+

@@ -1,0 +1,133 @@
+"""The folder of one run: where everything is, and with what it was made."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tradenas.atomic import read_json, write_json, write_text
+from tradenas.errors import FolderError
+from tradenas.study.config import StudyConfig, read_config
+
+__all__ = ["RunFolder"]
+
+PACKAGES = ("torch", "numpy", "polars", "safetensors", "arch", "skfolio", "lightgbm", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of `runs/<name>-<digest>/`.  A stage is done when its last file exists."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs: Path, config: StudyConfig, *, command: str) -> RunFolder:
+        """The folder of a study; made, or found where the same study has run before."""
+        folder = cls(runs / f"{config.name}-{config.digest}")
+        for part in ("data", "search", "retrain", "report"):
+            (folder.path / part).mkdir(parents=True, exist_ok=True)
+        if not folder.study.exists():
+            write_text(folder.study, config.to_toml())
+            write_json(folder.environment, environment(config, command))
+        return folder
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """A folder that holds a study.
+
+        Raises:
+            FolderError: it does not.
+        """
+        folder = cls(Path(path))
+        if not folder.study.exists():
+            raise FolderError(str(path), got="no study.toml", expected="a run folder", fix="look under runs/")
+        return folder
+
+    def config(self) -> StudyConfig:
+        """The resolved study."""
+        return read_config(self.study)
+
+    @property
+    def study(self) -> Path:
+        return self.path / "study.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "env.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def open_rows(self) -> Path:
+        """Dataset up to the end of the selection zone."""
+        return self.path / "data" / "open.safetensors"
+
+    @property
+    def all_rows(self) -> Path:
+        """Dataset with the vault's rows; read by the judging stage only."""
+        return self.path / "data" / "sealed.safetensors"
+
+    @property
+    def candidates(self) -> Path:
+        return self.path / "search" / "candidates.json"
+
+    @property
+    def coupling(self) -> Path:
+        return self.path / "coupling.json"
+
+    @property
+    def strategies(self) -> Path:
+        return self.path / "retrain" / "strategies.json"
+
+    @property
+    def daily(self) -> Path:
+        return self.path / "retrain" / "daily.parquet"
+
+    @property
+    def verdict(self) -> Path:
+        return self.path / "verdict.json"
+
+    def read(self, file: Path) -> Any:
+        """A JSON file of this folder."""
+        return read_json(file)
+
+
+def environment(config: StudyConfig, command: str) -> dict[str, Any]:
+    """What the numbers of a run depend on besides its study file."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "tradenas": importlib.metadata.version("tradenas"),
+        "python": platform.python_version(),
+        "torch": versions.pop("torch", None),
+        "numpy": versions.pop("numpy", None),
+        "packages": versions,
+        "platform": f"{sys.platform}-{platform.machine()}",
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": config.runner.threads,
+        "command": command,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

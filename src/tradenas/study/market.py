@@ -1,0 +1,111 @@
+"""First stage: candles through the gate, features, zones, and the two dataset files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tradenas.atomic import write_json
+from tradenas.data import Candles, ReadReport, audit, read_candles, resample, sample
+from tradenas.data.synthetic import planted
+from tradenas.errors import CandleError, ConfigError
+from tradenas.events import Events
+from tradenas.features import build_table
+from tradenas.nn import Layout, Network
+from tradenas.splits import Zones, make_zones
+from tradenas.study.config import DataConfig, StudyConfig
+from tradenas.study.folder import RunFolder
+from tradenas.train.build import build_dataset
+from tradenas.train.dataset import Dataset
+from tradenas.train.store import cut, save_dataset
+
+__all__ = ["load_candles", "prepare"]
+
+MINUTE_MS = 60_000
+
+
+def load_candles(config: DataConfig, *, base: Path = Path()) -> tuple[Candles, ReadReport | None]:
+    """The candles of a study, resampled where it says so; the report of the reader where a file was read.
+
+    Args:
+        base: where relative paths start.
+
+    Raises:
+        CandleError: the file is not fit to be used; the message names row and repair.
+    """
+    head, _, tail = config.source.partition(":")
+    report = None
+    if head == "sample" and tail:
+        candles = sample(tail)
+    elif head == "planted" and tail:
+        candles = planted(tail, bars=config.bars, seed=config.seed).candles
+    else:
+        path = Path(config.source) if Path(config.source).is_absolute() else base / config.source
+        candles, report = read_candles(path, symbol=config.symbol or None, repairs=config.repairs)
+    if config.resample:
+        candles = resample(candles, config.resample * MINUTE_MS)
+    return candles, report
+
+
+def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Path) -> None:
+    """Writes `data.json` and the dataset files; nothing where they are there."""
+    if folder.data.exists():
+        return
+    with events.span("data"):
+        candles, report = load_candles(config.data, base=base)
+        seen = audit(candles, allow_gaps=config.data.repairs.allow_gaps)
+        if not seen.ok:
+            worst = next(f for f in seen.findings if f.level == "error")
+            raise CandleError(config.data.source, got=worst.text, expected="candles fit for use", fix="tradenas check")
+        table = build_table(
+            candles,
+            indicators=config.features.indicators,
+            transforms=config.space.transforms,
+            window=config.features.window,
+        )
+        data = build_dataset(candles, table, config.target)
+        zones = zones_of(config, data)
+        save_dataset(cut(data, zones.selection.stop), folder.open_rows)
+        save_dataset(data, folder.all_rows)
+        write_json(folder.data, _about(config, candles, report, seen.to_json(), data, zones))
+
+
+def zones_of(config: StudyConfig, data: Dataset) -> Zones:
+    """Search, selection and vault, as far apart as the longest memory of the space asks for."""
+    reach = longest_reach(config, data)
+    embargo = config.zones.embargo or reach
+    if embargo < reach:
+        raise ConfigError("zones.embargo", got=embargo, expected=f"{reach} rows, the longest memory of the space")
+    ready = int(data.ready_T.argmax()) if data.ready_T.any() else len(data)
+    zones = make_zones(
+        len(data), fractions=config.zones.fractions, purge=config.target.purge_rows, embargo=embargo, first_row=ready
+    )
+    zones.require(horizon=config.target.horizon, delay=config.target.delay, lookback=reach)
+    return zones
+
+
+def longest_reach(config: StudyConfig, data: Dataset) -> int:
+    """Rows that the most far-sighted network of the space reads."""
+    return Network(config.space.space(), Layout(groups=data.groups, transforms=data.transforms)).reach()
+
+
+def _about(
+    config: StudyConfig,
+    candles: Candles,
+    report: ReadReport | None,
+    seen: dict[str, Any],
+    data: Dataset,
+    zones: Zones,
+) -> dict[str, Any]:
+    repairs = report.to_json().get("repairs", {}) if report else {}
+    return {
+        **seen,
+        "source": config.data.source,
+        "repairs": repairs,
+        "features": list(data.names),
+        "transforms": list(data.transforms),
+        "ready_rows": int(data.ready_T.sum()),
+        "target": {"kind": config.target.kind, "horizon": config.target.horizon, "delay": config.target.delay},
+        "zones": zones.describe(candles.open_time, candles.interval_ms),
+        "reach": longest_reach(config, data),
+    }

@@ -1,0 +1,116 @@
+"""Second stage: the search, on the search zone alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from tradenas.atomic import write_json
+from tradenas.events import Events
+from tradenas.nn import Layout, Network
+from tradenas.search.base import Candidate, Scorer, Task, run_search
+from tradenas.search.parts.supernet import candidates_from, candidates_to
+from tradenas.space import Architecture
+from tradenas.splits import Fold, Zones, holdout
+from tradenas.study.config import StudyConfig
+from tradenas.study.folder import RunFolder
+from tradenas.train.dataset import Dataset
+from tradenas.train.evaluate import Evaluator, Scores, merit
+from tradenas.train.store import cut, load_dataset
+from tradenas.trials.ledger import Ledger, Trial
+
+__all__ = ["found", "search", "search_fold"]
+
+FLUSH = 64
+
+
+class _Counting:
+    """Puts every score that the method sees into the ledger, some at a time."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.waiting: list[Trial] = []
+
+    def __call__(self, architecture: Architecture, scores: Scores, error: str | None) -> None:
+        trial = Trial(
+            stage="search",
+            key=architecture.digest,
+            digest=architecture.digest,
+            architecture=dict(architecture),
+            scores=None if error else scores,
+            error=error,
+        )
+        self.waiting.append(trial)
+        if len(self.waiting) >= FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        self.ledger.record_many(self.waiting)
+        self.waiting.clear()
+
+
+def search_fold(config: StudyConfig, zones: Zones) -> Fold:
+    """Rows that train the search's weights, and later rows that rank its candidates."""
+    return holdout(zones.search, config.zones.valid, purge=zones.purge, embargo=zones.embargo)
+
+
+def evaluator_of(config: StudyConfig, zones: Zones, data: Dataset) -> Evaluator:
+    """Scores on the ranking rows of the search zone."""
+    fold = search_fold(config, zones)
+    return Evaluator(data=data, train=fold.train, valid=fold.valid, rule=config.rule, costs=config.costs)
+
+
+def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Events) -> None:
+    """Writes `search/candidates.json`; nothing where it is there."""
+    if folder.candidates.exists():
+        return
+    torch.set_num_threads(config.runner.threads)
+    zones = Zones.from_description(folder.read(folder.data)["zones"])
+    data = cut(load_dataset(folder.open_rows), zones.search.stop)
+    space = config.space.space()
+    counting = _Counting(ledger)
+    task = Task(
+        space=space,
+        data=data,
+        train=search_fold(config, zones).train,
+        scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.metric, on_trial=counting),
+        seed=config.seed,
+    )
+    began = time.perf_counter()
+    candidates = run_search(config.search, task, folder.path / "search", events=events, owner=config.digest)
+    counting.flush()
+    network = Network(space, Layout(groups=data.groups, transforms=data.transforms))
+    told = [
+        {**plain, "rank": rank, "digest": c.architecture.digest, "params": network.count(c.architecture).parameters}
+        for rank, (plain, c) in enumerate(zip(candidates_to(candidates), candidates, strict=True), start=1)
+    ]
+    record: dict[str, Any] = {
+        "method": config.search.kind,  # type: ignore[attr-defined]  # every registered method has its name
+        "metric": config.metric,
+        "space_size": space.size(),
+        "num_scored": len(candidates),
+        "num_params_max": sum(p.numel() for p in network.parameters()),
+        "seconds": round(time.perf_counter() - began, 1),
+        "candidates": told,
+        "trace": _trace(ledger, config.metric),
+    }
+    write_json(folder.candidates, record)
+
+
+def _trace(ledger: Ledger, metric: str) -> list[dict[str, float | None]]:
+    """The best score after each trial, in the order in which they were made; only where it rose."""
+    best, trace = float("-inf"), []
+    trials = ledger.trials("search")
+    for scored, trial in enumerate(trials, start=1):
+        value = merit({k: v for k, v in (trial.scores or {}).items() if v is not None}, metric)
+        if value > best or scored == len(trials):
+            best = max(best, value)
+            trace.append({"scored": scored, "best": best if best > float("-inf") else None})
+    return trace
+
+
+def found(folder: RunFolder) -> list[Candidate]:
+    """The candidates that the search left, best first."""
+    return candidates_from(folder.read(folder.candidates)["candidates"])

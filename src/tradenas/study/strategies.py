@@ -1,0 +1,148 @@
+"""What a trained thing says and earns: signals of several trainings as one, traded on a zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradenas.space import Architecture
+from tradenas.splits import Span
+from tradenas.stats import bootstrap_interval
+from tradenas.train.backtest import Backtest, Costs, Rule, backtest, relative_volatility, score, signal_scale
+from tradenas.train.dataset import Dataset
+from tradenas.typing import BoolArray, FloatArray
+
+__all__ = ["Speaker", "Strategy", "Traded", "ensemble", "rows_of", "trade", "zone_scores"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Speaker:
+    """Signals on the rows of one zone, with the size they usually have on training rows.
+
+    Attributes:
+        signal_T: one signal a row.
+        scale: mean |signal| on calibration rows.
+        banded: whether the no-trade band applies.
+        reach: rows that a signal reads.
+    """
+
+    signal_T: FloatArray
+    scale: float
+    banded: bool
+    reach: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """One line of the comparison: how it was made, and what each training of it is called in the job folder.
+
+    Attributes:
+        name: unique in a study.
+        kind: `finalist`, `random` or `baseline`.
+        architecture: of a network.
+        params: settings of a baseline.
+        tried: configurations that were tried to get it.
+        supernet_score: what the search thought of it.
+    """
+
+    name: str
+    kind: str
+    architecture: Architecture | None = None
+    params: Mapping[str, Any] | None = None
+    tried: int = 1
+    supernet_score: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Traded:
+    """What came of it on one zone."""
+
+    scores: dict[str, float]
+    result: Backtest
+
+
+def ensemble(signals: Sequence[FloatArray], calibration: Sequence[FloatArray], usable_C: BoolArray, reach: int) -> Speaker:
+    """Several trainings of one architecture as one voice: the mean of their signals.
+
+    Args:
+        calibration: their signals on the calibration rows; the mean's size is measured there, which is smaller than
+            the mean size where trainings disagree.
+    """
+    scale = signal_scale(np.mean(calibration, axis=0), usable_C)
+    return Speaker(signal_T=np.mean(signals, axis=0), scale=float(scale[0]), banded=True, reach=reach)
+
+
+def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs, train: Span) -> Traded:
+    """Trades signals over a zone, entered and left flat.
+
+    Args:
+        train: rows that set what an ordinary volatility is, for rules that target it.
+    """
+    rows = span.slice
+    usable_T = data.usable(voice.reach)[rows]
+    rule = rule if voice.banded else rule.without_band()
+    volatility_T = None
+    if rule.kind == "volatility_target":
+        volatility_T = relative_volatility(data.past_return_T, train=train.slice)[rows]
+    common: dict[str, Any] = {
+        "bar_return_T": data.bar_return_T[rows],
+        "realised_T": data.realised_T[rows],
+        "usable_T": usable_T,
+        "costs": costs,
+        "days_per_year": data.days_per_year,
+    }
+    outcome_T = data.y_T[rows].astype(float) - (0.5 if data.kind == "binary" else 0.0)
+    table = score(
+        voice.signal_T, rule=rule, scale=voice.scale, outcome_T=outcome_T, volatility_T=volatility_T, **common
+    )
+    position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
+    scores = {name: float(values[0]) for name, values in table.items()}
+    return Traded(
+        scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=backtest(position_NT, **common)
+    )
+
+
+def zone_scores(traded: Sequence[Traded], *, reps: int, seed: int) -> list[dict[str, float | None]]:
+    """For each strategy of one zone the figures that the report shows, with bootstrap intervals of the Sharpe ratio.
+
+    All strategies are resampled on the same days.
+    """
+    net_DN = np.concatenate([t.result.net_DN for t in traded], axis=1)
+    interval = bootstrap_interval(net_DN, days_per_year=traded[0].result.days_per_year, reps=reps, seed=seed)
+    told: list[dict[str, float | None]] = []
+    for n, one in enumerate(traded):
+        s = one.scores
+        told.append(
+            {
+                "sharpe": float(interval.value_N[n]),
+                "sharpe_low": float(interval.low_N[n]),
+                "sharpe_high": float(interval.high_N[n]),
+                "gross_sharpe": s.get("gross_sharpe"),
+                "profit_factor": s.get("profit_factor"),
+                "accuracy": s.get("accuracy"),
+                "ic": s.get("ic"),
+                "rank_ic": s.get("rank_ic"),
+                "turnover_per_day": s.get("turnover"),
+                "max_drawdown": s.get("max_drawdown"),
+                "total_net": s.get("total_net"),
+                "total_gross": s.get("total_gross"),
+            }
+        )
+    return told
+
+
+def rows_of(zone: str, names: Sequence[str], traded: Sequence[Traded]) -> dict[str, list[Any]]:
+    """Columns of `daily.parquet` for one zone."""
+    columns: dict[str, list[Any]] = {k: [] for k in ("zone", "name", "day", "net", "gross", "turnover")}
+    for name, one in zip(names, traded, strict=True):
+        days = one.result.days_D.tolist()
+        columns["zone"] += [zone] * len(days)
+        columns["name"] += [name] * len(days)
+        columns["day"] += days
+        columns["net"] += one.result.net_DN[:, 0].tolist()
+        columns["gross"] += one.result.gross_DN[:, 0].tolist()
+        columns["turnover"] += one.result.turnover_DN[:, 0].tolist()
+    return columns

@@ -1,0 +1,125 @@
+"""Fits one standalone network from scratch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tradenas.nn import Moments, Network
+from tradenas.space import Architecture
+from tradenas.splits import Span, holdout
+from tradenas.train.dataset import Dataset
+from tradenas.train.loop import Training, optimizer_for, train_epoch
+from tradenas.train.loss import Objective
+from tradenas.train.segments import Segments
+from tradenas.train.stream import measure, stream
+from tradenas.typing import Float32Array, FloatArray
+
+__all__ = ["Fitted", "fit"]
+
+#: Latest training rows on which batch-norm moments are measured, and, without a holdout, the size of a signal.
+MOMENT_ROWS, SCALE_ROWS = 16_384, 4_096
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fitted:
+    """A standalone network with what it needs to speak.
+
+    Attributes:
+        network: over a space of one architecture.
+        moments: of its batch norms, measured on training rows; empty without batch norms.
+        objective: the units of its signal.
+        reach: rows that one signal reads.
+        history: training and validation loss of each epoch.
+        best_epoch: whose weights these are.
+        calibration: latest training rows, on which the usual size of a signal is to be measured; the held-out ones
+            where there are any, as the network does not know those by heart.
+    """
+
+    network: Network
+    moments: Moments
+    objective: Objective
+    reach: int
+    history: tuple[dict[str, float], ...]
+    best_epoch: int
+    calibration: Span
+
+    def signals(self, data: Dataset, span: Span) -> FloatArray:
+        """Signals for the rows of `span`; mask them with `data.usable(self.reach)`."""
+        x_TF = _rows(data, span, self.reach)
+        offset = max(0, span.start - self.reach + 1)
+        inner = Span(span.start - offset, span.stop - offset)
+        output_T = stream(self.network, x_TF, {}, inner, reach=self.reach, moments=self.moments or None)
+        return self.objective.signal(output_T.astype(float), data, span)
+
+
+def fit(
+    template: Network,
+    architecture: Architecture,
+    data: Dataset,
+    train: Span,
+    *,
+    training: Training,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Fitted:
+    """Trains one architecture from fresh weights.
+
+    Args:
+        template: any network over the search space; nothing of it is used but its space and layout.
+        train: rows that may be used, to learn from and, the last `training.holdout` of them, to stop by.
+        seed: of weights, batches and dropout.
+    """
+    network = template.standalone(architecture, seed=seed).to(device)
+    reach = network.reach(architecture)
+    learn, valid = train, None
+    if training.holdout:
+        fold = holdout(train, training.holdout, purge=data.purge_rows, embargo=reach)
+        learn, valid = fold.train, fold.valid
+    objective = Objective.fitted(data, learn)
+    segments = Segments(data, learn, reach=reach, length=training.segment, objective=objective, device=device)
+    optimizer = optimizer_for(network, training)
+    history: list[dict[str, float]] = []
+    best, best_epoch, best_weights = math.inf, training.epochs - 1, None
+    moments_from = Span(max(learn.start, learn.stop - MOMENT_ROWS), learn.stop)
+    batch_norm = "batch" in architecture.values()
+    for epoch in range(training.epochs):
+        log = train_epoch(network, optimizer, segments, objective, training, epoch=epoch, seed=seed, stream="fit")
+        if valid is not None:
+            moments = measure(network, segments.x_TF, {}, moments_from, reach=reach) if batch_norm else None
+            output_V = stream(network, segments.x_TF, {}, valid, reach=reach, moments=moments)
+            log["valid_loss"] = mean_loss(objective, data, valid, output_V, reach)
+            if log["valid_loss"] < best:
+                best, best_epoch = log["valid_loss"], epoch
+                best_weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        history.append(log)
+        if valid is not None and training.patience and epoch - best_epoch >= training.patience:
+            break
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    return Fitted(
+        network=network,
+        moments=measure(network, segments.x_TF, {}, moments_from, reach=reach) if batch_norm else {},
+        objective=objective,
+        reach=reach,
+        history=tuple(history),
+        best_epoch=best_epoch,
+        calibration=valid or Span(max(train.start, train.stop - SCALE_ROWS), train.stop),
+    )
+
+
+def mean_loss(objective: Objective, data: Dataset, span: Span, output_T: Float32Array, reach: int) -> float:
+    """Mean loss of what a network said of the usable rows of a span."""
+    usable_T = data.usable(reach)[span.start : span.stop]
+    if not usable_T.any():
+        return math.inf
+    label = torch.from_numpy(objective.labels(data)[span.slice][usable_T])
+    output = torch.from_numpy(output_T[usable_T].astype(float))
+    return float(objective.loss(output, label, torch.ones_like(label)))
+
+
+def _rows(data: Dataset, span: Span, reach: int) -> torch.Tensor:
+    return torch.from_numpy(np.array(data.x_TF[max(0, span.start - reach + 1) : span.stop], np.float32))

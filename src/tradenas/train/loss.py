@@ -1,0 +1,89 @@
+"""What a network minimises, and the units its signal is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tradenas.errors import ConfigError
+from tradenas.splits import Span
+from tradenas.train.dataset import Dataset
+from tradenas.typing import FloatArray
+
+__all__ = ["Objective"]
+
+#: Labels are cut at this many standard deviations: one crash must not outweigh a year of candles.
+CUT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Binary cross-entropy on logits, or squared error on labels in comparable units.
+
+    A return is learnt in units of the volatility known at its row, because calm and wild rows then count alike (the
+    noise of a return grows with volatility, so plain squared error listens to the wild rows only); the signal is
+    turned back into a return by the same unit.  A volatility is learnt less its mean.
+
+    Attributes:
+        kind: `binary` or `regression`.
+        centre: subtracted from a label; training mean where the data say `centre_labels`, else 0.
+        scale: standard deviation of the training labels in those units.
+        by_volatility: whether labels are divided by the row's volatility.
+    """
+
+    kind: Literal["binary", "regression"]
+    centre: float = 0.0
+    scale: float = 1.0
+    by_volatility: bool = False
+
+    @classmethod
+    def fitted(cls, data: Dataset, train: Span) -> Objective:
+        """The objective whose units come from the labels of `train`.
+
+        Raises:
+            ConfigError: no label there, or labels that never vary: there is nothing to learn.
+        """
+        known_T = np.isfinite(data.y_T[train.slice])
+        y_T = data.y_T[train.slice][known_T].astype(float)
+        if len(y_T) < 2 or not float(y_T.std()) > 0:
+            raise ConfigError(
+                "labels of the training rows", got=f"{len(y_T)} labels that do not vary", expected="labels that vary"
+            )
+        if data.kind == "binary":
+            return cls(kind="binary")
+        if data.centre_labels:
+            return cls(kind="regression", centre=float(y_T.mean()), scale=float(y_T.std()))
+        return cls(
+            kind="regression", scale=float((y_T / data.volatility_T[train.slice][known_T]).std()), by_volatility=True
+        )
+
+    def labels(self, data: Dataset) -> FloatArray:
+        """Labels of every row in the network's units; NaN where there is none."""
+        y_T = data.y_T.astype(float)
+        if self.kind == "binary":
+            return y_T
+        unit_T = data.volatility_T if self.by_volatility else 1.0
+        return np.clip((y_T - self.centre) / (unit_T * self.scale), -CUT, CUT)
+
+    def signal(self, output_T: FloatArray, data: Dataset, span: Span) -> FloatArray:
+        """What the network said of the rows of `span`, as a signal: a logit, or a forecast in units of the label.
+
+        A forecast return is `output * volatility * scale`, so that its size can be held against the cost of a trade.
+        """
+        if self.kind == "binary":
+            return output_T
+        unit_T = data.volatility_T[span.slice] if self.by_volatility else 1.0
+        return output_T * unit_T * self.scale
+
+    def loss(self, output: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+        """Mean loss over the rows with weight; rows of weight 0 may hold anything finite."""
+        if self.kind == "binary":
+            each = F.binary_cross_entropy_with_logits(output, label, reduction="none")
+        else:
+            each = (output - label).square()
+        return (each * weight).sum() / weight.sum().clamp_min(torch.finfo(each.dtype).tiny)

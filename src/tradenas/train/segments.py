@@ -1,0 +1,120 @@
+"""Training batches as segments: consecutive targets that share one stretch of history.
+
+A network whose output at row t reads `reach` rows costs as much for S neighbouring targets as for S + reach - 1 rows,
+not S * reach: every candle is computed once (SPEED 2.4, 2.5: 8x less CPU to the same loss than windows).  History in
+front of the targets is real history, never padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tradenas.errors import ConfigError
+from tradenas.splits import Span
+from tradenas.train.dataset import Dataset
+from tradenas.train.loss import Objective
+from tradenas.typing import Float32Array, IntArray
+
+__all__ = ["Batch", "Segments"]
+
+
+class Batch(NamedTuple):
+    """`x_BTF` with T = history + S rows; labels and weights of the last S rows."""
+
+    x_BTF: Tensor
+    y_BS: Tensor
+    weight_BS: Tensor
+
+
+class Segments:
+    """The targets of a span, cut into segments of `length` rows; a fresh cut with a random offset every epoch.
+
+    Args:
+        data: the market.
+        span: rows whose labels may be learnt.  History before it may be read: features are known by then.
+        reach: rows that one output reads, its own included.
+        length: targets in a segment (S).
+        objective: turns labels into the network's units.
+        device: where batches are put together.
+
+    Raises:
+        ConfigError: no row of the span has both a label and `reach` rows of gapless history.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        span: Span,
+        *,
+        reach: int,
+        length: int,
+        objective: Objective,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        usable_T = data.usable(reach)
+        usable_T[: span.start] = False
+        usable_T[span.stop :] = False
+        rows = len(data)
+        if length + reach - 1 > rows:
+            raise ConfigError(
+                "segment", got=f"{length} targets and {reach - 1} rows of history", expected=f"at most {rows} rows"
+            )
+        if not usable_T.any():
+            raise ConfigError(
+                f"rows {span.start} to {span.stop}",
+                got=f"no row with a label and {reach} rows of history without a gap",
+                expected="some",
+                fix="shorten the lookback, or repair the gaps when reading the candles",
+            )
+        self.reach, self.length, self.span = reach, length, span
+        self.usable_T = usable_T
+        self.num_targets = int(usable_T.sum())
+        self._before_T = np.concatenate([[0], np.cumsum(usable_T)])
+        self.x_TF = _tensor(data.x_TF, device)
+        labels_T = np.where(usable_T, objective.labels(data), 0.0).astype(np.float32)
+        self._y_T = torch.from_numpy(labels_T).to(device)
+        self._weight_T = torch.from_numpy(usable_T.astype(np.float32)).to(device)
+
+    def starts(self, rng: np.random.Generator) -> IntArray:
+        """First target rows of one epoch's segments, shuffled; every usable row but a few at the ends is in one."""
+        offset = int(rng.integers(self.length))
+        first = max(self.span.start - offset, self.reach - 1)
+        grid = np.arange(first, self.span.stop, self.length)
+        grid = np.unique(np.minimum(grid, len(self.usable_T) - self.length))
+        holds = self._before_T[grid + self.length] > self._before_T[grid]
+        return rng.permutation(grid[holds])
+
+    def batch(self, starts: IntArray) -> Batch:
+        """The segments whose targets begin at these rows."""
+        width = self.reach - 1 + self.length
+        features = self.x_TF.shape[1]
+        windows = self.x_TF.as_strided((len(self.x_TF) - width + 1, width * features), (features, 1))
+        first = torch.from_numpy(starts).to(self.x_TF.device)
+        x_BTF = windows.index_select(0, first - (self.reach - 1)).view(len(starts), width, features)
+        rows = (len(self._y_T) - self.length + 1, self.length)
+        y_BS = self._y_T.as_strided(rows, (1, 1)).index_select(0, first)
+        weight_BS = self._weight_T.as_strided(rows, (1, 1)).index_select(0, first)
+        return Batch(x_BTF, y_BS, weight_BS)
+
+    def epoch(self, rng: np.random.Generator, *, targets: int) -> Iterator[Batch]:
+        """One pass, about `targets` rows a batch."""
+        per_batch = max(1, targets // self.length)
+        starts = self.starts(rng)
+        for at in range(0, len(starts), per_batch):
+            yield self.batch(starts[at : at + per_batch])
+
+    def steps(self, *, targets: int) -> int:
+        """About how many batches an epoch has."""
+        span = self.span.stop - max(self.span.start, self.reach - 1)
+        return max(1, -(-span // self.length) // max(1, targets // self.length))
+
+
+def _tensor(x_TF: Float32Array, device: torch.device | str) -> Tensor:
+    """A view where NumPy and torch can share memory; memory-mapped arrays are read-only, so those are copied once."""
+    x_TF = np.ascontiguousarray(x_TF, dtype=np.float32)
+    return torch.from_numpy(x_TF if x_TF.flags.writeable else x_TF.copy()).to(device)

@@ -1,0 +1,168 @@
+"""Jobs that train one thing from scratch and let it speak: networks, baselines, and saved networks on new rows.
+
+Each is a pure function of its specification: the dataset is an input named by its hash, the rest is JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tradenas.nn import Layout, Network
+from tradenas.space import Architecture, Chain
+from tradenas.splits import Span
+from tradenas.train.backtest import Costs, Rule
+from tradenas.train.dataset import Dataset
+from tradenas.train.fit import Fitted, fit
+from tradenas.train.loop import Training
+from tradenas.train.loss import Objective
+from tradenas.train.store import load_dataset
+from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
+from tradenas.trials.jobs import JOBS, JobSpec, find_input
+
+__all__ = ["WEIGHTS", "fit_network", "plain", "speak", "tune_baseline"]
+
+WEIGHTS = "weights.safetensors"
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A settings dataclass as JSON values."""
+    return asdict(settings)
+
+
+def _chain(settings: Mapping[str, Any]) -> Chain:
+    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return Chain(**options)
+
+
+def _network(params: Mapping[str, Any], data: Dataset) -> tuple[Network, Architecture]:
+    layout = Layout(groups=data.groups, transforms=data.transforms)
+    return Network(_chain(params["space"]).space(), layout), Architecture.from_plain(params["architecture"])
+
+
+def _write_signals(fitted: Fitted, data: Dataset, rows: Mapping[str, Any], folder: Path) -> None:
+    for name, (start, stop) in rows.items():
+        np.save(folder / f"{name}.npy", fitted.signals(data, Span(start, stop)), allow_pickle=False)
+
+
+@JOBS.register("fit_network")
+def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Trains one architecture; writes its weights, and its signals on the rows asked for.
+
+    Params: `space`, `architecture`, `training`, `train`, `signals` (name -> rows).  The signals on the calibration
+    rows are written too, so that trainings that speak together can be measured together.
+    """
+    from safetensors.torch import save_file
+
+    params = spec.params
+    data = load_dataset(find_input(spec, "dataset", folder))
+    template, architecture = _network(params, data)
+    fitted = fit(
+        template,
+        architecture,
+        data,
+        Span(*params["train"]),
+        training=Training(**params["training"]),
+        seed=spec.seed,
+    )
+    tensors = {f"weight/{k}": v.contiguous() for k, v in fitted.network.state_dict().items()}
+    for name, (mean, variance) in fitted.moments.items():
+        tensors |= {f"mean/{name}": mean.contiguous(), f"variance/{name}": variance.contiguous()}
+    save_file(tensors, folder / WEIGHTS)
+    calibration = (fitted.calibration.start, fitted.calibration.stop)
+    _write_signals(fitted, data, {**params["signals"], "calibration": calibration}, folder)
+    count = template.count(architecture)
+    return {
+        "history": [dict(log) for log in fitted.history],
+        "best_epoch": fitted.best_epoch,
+        "objective": asdict(fitted.objective),
+        "reach": fitted.reach,
+        "calibration": list(calibration),
+        "parameters": count.parameters,
+        "macs": count.macs,
+    }
+
+
+@JOBS.register("speak")
+def speak(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Signals of a saved network on rows of another dataset file of the same market.
+
+    Params: `space`, `architecture`, `objective`, `signals`.  Inputs: `dataset`, `weights`.
+    """
+    from safetensors.torch import load_file
+
+    params = spec.params
+    data = load_dataset(find_input(spec, "dataset", folder))
+    template, architecture = _network(params, data)
+    tensors = load_file(find_input(spec, "weights", folder))
+    network = template.standalone(architecture, seed=0)
+    network.load_state_dict({k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")})
+    names = [k.removeprefix("mean/") for k in tensors if k.startswith("mean/")]
+    fitted = Fitted(
+        network=network.eval(),
+        moments={name: (tensors[f"mean/{name}"], tensors[f"variance/{name}"]) for name in names},
+        objective=Objective(**params["objective"]),
+        reach=network.reach(architecture),
+        history=(),
+        best_epoch=0,
+        calibration=Span(0, 1),
+    )
+    _write_signals(fitted, data, params["signals"], folder)
+    return {"reach": fitted.reach}
+
+
+@JOBS.register("tune_baseline")
+def tune_baseline(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Tries a baseline's settings on one fold of the search zone; the result lists every trial.
+
+    Params: `name`, `budget`, `train`, `valid`, `reach`, `metric`, `rule`, `costs`.
+    """
+    torch.set_num_threads(spec.threads)
+    params, trials = spec.params, []
+    data = load_dataset(find_input(spec, "dataset", folder))
+    train, valid = Span(*params["train"]), Span(*params["valid"])
+    judge = scorer(data, valid, rule=Rule(**params["rule"]), costs=Costs(**params["costs"]), reach=params["reach"])
+
+    def finite(scores: Mapping[str, float]) -> dict[str, float]:
+        return {k: float(v) for k, v in scores.items() if np.isfinite(v)}
+
+    tuned = tune(
+        BASELINES[params["name"]],
+        data,
+        train,
+        valid,
+        params["budget"],
+        spec.seed,
+        judge,
+        reach=params["reach"],
+        metric=params["metric"],
+        on_trial=lambda p, s: trials.append({"params": dict(p), "scores": finite(s)}),
+        on_failure=lambda p, e: trials.append({"params": dict(p), "error": str(e)}),
+    )
+    return {"params": dict(tuned.params), "tried": tuned.tried, "trials": trials}
+
+
+@JOBS.register("fit_baseline")
+def fit_baseline(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Fits a tuned baseline; writes its signals on the rows asked for.
+
+    Params: `name`, `params`, `train`, `predict`, `reach`.
+    """
+    params = spec.params
+    data = load_dataset(find_input(spec, "dataset", folder))
+    forecast = fit_forecast(
+        BASELINES[params["name"]],
+        data,
+        Span(*params["train"]),
+        Span(*params["predict"]),
+        params=params["params"],
+        seed=spec.seed,
+        reach=params["reach"],
+    )
+    np.save(folder / "signal.npy", forecast.signal_T, allow_pickle=False)
+    return {"scale": forecast.scale, "banded": forecast.banded}
