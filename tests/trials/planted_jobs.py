@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -76,10 +77,19 @@ def input_(spec: JobSpec, folder: Path) -> dict[str, Any]:
 
 @JOBS.register("planted/threads")
 def threads(spec: JobSpec, folder: Path) -> dict[str, Any]:
-    if spec.params.get("torch"):
+    where = spec.params.get("where")
+    if where == "torch":
         import torch
 
         return {"threads": torch.get_num_threads()}
+    if where == "blas":
+        import numpy as np  # noqa: F401 - loads one
+        from threadpoolctl import threadpool_info
+
+        return {"threads": min(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")}
+    if where == "birth":  # what this process was started with
+        (said,) = re.findall(rb"OMP_NUM_THREADS=(\d+)", Path("/proc/self/environ").read_bytes())
+        return {"threads": int(said)}
     return {"threads": int(os.environ["OMP_NUM_THREADS"])}
 
 

@@ -171,6 +171,22 @@ class TestContract:
             assert fresh.jobs.rows()[specs[0].id].state == "done"
         assert len(log.read_text().split()) == 1
 
+    @pytest.mark.parametrize("damage", ["flip", "swap"])
+    def test_a_result_without_its_row_is_not_taken_on_trust(
+        self, runner: Runner, ledger: Ledger, tmp_path: Path, damage: str
+    ) -> None:
+        folder = tmp_path / "jobs"
+        specs = draws(2)
+        good = content(runner.run(specs, ledger=ledger, folder=folder))
+        a, b = (folder / spec.id for spec in specs)
+        if damage == "flip":
+            (a / "result.json").write_text((a / "result.json").read_text().replace('"n": 0', '"n": 1'))
+        else:
+            shutil.rmtree(a)
+            shutil.copytree(b, a)
+        with Ledger(tmp_path / "fresh.db") as fresh:
+            assert content(runner.run(specs, ledger=fresh, folder=folder)) == good
+
     def test_two_runs_in_one_folder_are_refused(self, runner: Runner, ledger: Ledger, tmp_path: Path) -> None:
         with atomic.exclusive(tmp_path / "jobs"), pytest.raises(FolderError, match="another process"):
             runner.run(draws(1), ledger=ledger, folder=tmp_path / "jobs")
@@ -181,9 +197,9 @@ class TestContract:
         assert ledger.jobs.rows() == {}
 
     def test_threads_are_those_of_the_job(self, runner: Runner, ledger: Ledger, tmp_path: Path) -> None:
-        specs = [JobSpec(kind="planted/threads", threads=n) for n in (1, 2)]
+        specs = [JobSpec(kind="planted/threads", threads=n, seed=i) for i, n in enumerate((1, 2, 3, 1))]
         done = runner.run(specs, ledger=ledger, folder=tmp_path / "jobs")
-        assert [done[s.id].result for s in specs] == [{"threads": 1}, {"threads": 2}]
+        assert [done[s.id].result for s in specs] == [{"threads": n} for n in (1, 2, 3, 1)]
 
     def test_no_jobs_is_no_trouble(self, runner: Runner, ledger: Ledger, tmp_path: Path) -> None:
         assert runner.run([], ledger=ledger, folder=tmp_path / "jobs") == {}
@@ -247,12 +263,24 @@ def gone(pids: list[int], within_s: float = 5.0) -> bool:
 
 
 @pytest.mark.parametrize("runner", [InlineRunner(), ProcessRunner(1)], ids=["inline", "one"])
-def test_torch_too_keeps_to_the_threads_of_the_job(runner: Runner, ledger: Ledger, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["torch", "blas"])
+def test_libraries_keep_to_the_threads_of_the_job(runner: Runner, ledger: Ledger, tmp_path: Path, where: str) -> None:
     import torch
 
     before = torch.get_num_threads()
-    spec = JobSpec(kind="planted/threads", params={"torch": True}, threads=before + 1)
+    spec = JobSpec(kind="planted/threads", params={"where": where}, threads=before + 1 if where == "torch" else 1)
     done = runner.run([spec], ledger=ledger, folder=tmp_path / "jobs")
+    assert done[spec.id].result == {"threads": spec.threads}
+    assert torch.get_num_threads() == before
+
+
+def test_torch_does_so_without_threadpoolctl(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    spec = JobSpec(kind="planted/threads", params={"where": "torch"}, threads=before + 1)
+    done = InlineRunner().run([spec], ledger=ledger, folder=tmp_path / "jobs")
     assert done[spec.id].result == {"threads": before + 1}
     assert torch.get_num_threads() == before
 
@@ -313,6 +341,14 @@ class TestProcesses:
         tries = sum(row.tries for row in ledger.jobs.rows().values())
         assert 60 <= tries <= 60 + len(kills)
         assert left(tmp_path / "jobs") == []
+
+    def test_a_process_is_born_with_the_threads_of_its_jobs(self, ledger: Ledger, tmp_path: Path) -> None:
+        specs = [
+            JobSpec(kind="planted/threads", params={"where": "birth"}, threads=n, seed=i)
+            for i, n in enumerate((1, 2, 3, 1))
+        ]
+        done = ProcessRunner(2).run(specs, ledger=ledger, folder=tmp_path / "jobs")
+        assert [done[s.id].result for s in specs] == [{"threads": n} for n in (1, 2, 3, 1)]
 
     def test_what_a_job_prints_is_no_message(self, ledger: Ledger, tmp_path: Path) -> None:
         specs = [JobSpec(kind="planted/print", seed=seed) for seed in (0, 1)]

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -230,21 +231,28 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _pinned(threads: int) -> Iterator[None]:
-    """Holds numerical libraries to so many threads: loaded ones (torch) by a call, others by what they read at load."""
+    """Holds numerical libraries to so many threads: loaded ones by a call, others by what they read when they load.
+
+    Without threadpoolctl (it comes with scikit-learn) a BLAS that is loaded already keeps its own number.
+    """
     wanted = thread_environment(threads)
     before = {name: os.environ.get(name) for name in wanted}
     torch = sys.modules.get("torch")
     had = torch.get_num_threads() if torch is not None else 0
     os.environ.update(wanted)
-    if torch is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
+        if "numpy" in sys.modules and importlib.util.find_spec("threadpoolctl") is not None:
+            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+            stack.enter_context(threadpool_limits(limits=threads))
         if torch is not None:
-            torch.set_num_threads(had)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            torch.set_num_threads(threads)
+            stack.callback(torch.set_num_threads, had)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
