@@ -284,6 +284,19 @@ def test_headers_of_other_tools(name, tmp_path):
     assert report.mapped["volume"] == HEADERS[name].split(",")[5]
 
 
+def test_a_file_with_two_times_and_two_volumes(tmp_path):
+    rows = [["2024-01-31", *row, "500"] for row in cells()]
+    data = text(rows, "date,unix,open,high,low,close,Volume BTC,Volume USDT")
+    candles, report = read(tmp_path, data)
+    assert report.mapped["open_time"] == "unix"
+    assert report.ignored == ("date",)
+    assert report.mapped["turnover"] == "Volume USDT"
+    assert candles.turnover is not None
+    assert candles.turnover[0] == 500
+    with pytest.raises(CandleError, match="2024-01-31T00:00:00Z twice"):
+        read(tmp_path, data, columns={"open_time": "date"}, interval_ms=HOUR)
+
+
 @pytest.mark.parametrize(
     ("data", "facts"),
     [

@@ -119,6 +119,17 @@ def test_jumps_generators_dead_feeds_and_wrong_units_are_warned_of():
     assert all(finding.level == "warning" for finding in audit(candles(close=jump)).findings)
 
 
+def test_a_move_across_a_gap_is_no_jump():
+    keep = np.ones(2000, bool)
+    keep[1500] = False
+    close = walk(2000)
+    close[1501:] *= 2.5
+    found = audit(candles(keep=keep, close=close))
+    assert names(found) == {"missing"}
+    assert found.largest_jump < 0.1
+    assert found.gap_variance_share > 0.9
+
+
 def test_constant_and_single_candles_can_be_audited():
     assert audit(candles(close=np.full(2000, 5.0))).kurtosis is None
     one = audit(candles(1))
@@ -171,6 +182,21 @@ def test_nights_are_not_filled():
     fixed, counts = repair_rows(rows(stamps), Repairs(fill_gaps_bars=100), now_ms=NOW)
     assert counts == {"fill_gaps_bars": 1}
     assert len(fixed) == len(stamps) + 1
+
+
+def test_holidays_are_not_filled():
+    stamps = MONDAY + DAY * np.array([day for day in range(200) if day % 7 < 5 and day != 100])
+    fixed, counts = repair_rows(rows(stamps), Repairs(fill_gaps_bars=100), now_ms=NOW)
+    assert counts == {"fill_gaps_bars": 0}
+    assert len(fixed) == len(stamps)
+
+
+def test_a_hole_with_nights_in_it_is_not_filled():
+    stamps = np.array([MONDAY + day * DAY + hour * HOUR for day in range(90) if day % 7 < 5 for hour in range(14, 21)])
+    stamps = np.delete(stamps, np.arange(7 * 20, 7 * 28))
+    fixed, counts = repair_rows(rows(stamps), Repairs(fill_gaps_bars=10_000), now_ms=NOW)
+    assert counts == {"fill_gaps_bars": 0}
+    assert len(fixed) == len(stamps)
 
 
 def test_filling_is_bounded():

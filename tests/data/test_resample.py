@@ -85,6 +85,16 @@ def test_sessions_keep_days_with_closed_hours():
     assert days.volume.sum() == pytest.approx(hours.volume[(inner > inner[0]) & (inner < inner[-1])].sum())
 
 
+def test_a_session_bucket_with_a_gap_inside_is_dropped():
+    week = np.array([MONDAY + day * DAY + hour * HOUR for day in range(70) if day % 7 < 5 for hour in range(14, 21)])
+    keep = np.delete(week, 7 * 20 + 3)
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), np.ones(len(keep)))
+    days = resample(Candles.from_arrays(symbol="X", open_time=keep, **columns), DAY)
+    lost = week[7 * 20] // DAY * DAY
+    assert lost not in days.open_time
+    assert days.volume.tolist() == [7.0] * 47  # 50 days but the first, the last (no bar at their edges) and the gap
+
+
 @pytest.mark.parametrize("interval", [0, -HOUR, 7 * MINUTE, 1])
 def test_only_multiples(interval):
     with pytest.raises(CandleError, match="expected a multiple of 300000"):
