@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -10,31 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tradenas.trials.ledger import Ledger
-
-DAY = 86_400_000
-START = 1_609_459_200_000  # 2021-01-01
-OPS = ("conv3", "separable5", "lstm", "residual", "gated", "skip", "dilated3", "dense", "gru")
-GROUPS = ("momentum", "volatility", "volume", "calendar")
-
-
-def architecture(rng: np.random.Generator, depth: int) -> dict:
-    mapping: dict = {"input/lookback": int(rng.choice([10, 20, 50, 100])), "input/transform": "zscore"}
-    mapping |= {f"input/group/{g}": str(rng.choice(["on", "on", "off"])) for g in GROUPS}
-    mapping["depth"] = depth
-    for i in range(depth):
-        op = str(rng.choice(OPS))
-        mapping |= {f"layer{i}/op": op, f"layer{i}/width": int(rng.choice([16, 32, 64]))}
-        if op not in ("skip", "gated", "lstm", "gru"):
-            mapping[f"layer{i}/activation"] = str(rng.choice(["gelu", "relu", "tanh", "leaky_relu"]))
-        if op != "skip":
-            mapping |= {f"layer{i}/norm": "layer", f"layer{i}/dropout": float(rng.choice([0.0, 0.1, 0.2]))}
-    return mapping
-
-
-def sharpe(net: np.ndarray, days_per_year: int = 365) -> float:
-    sd = float(net.std(ddof=1))
-    return float(net.mean()) / sd * math.sqrt(days_per_year) if sd > 0 else 0.0
+from report.fake_parts import (
+    DAY,
+    START,
+    architecture,
+    put,
+    sharpe,
+    write_coupling,
+    write_data,
+    write_ledger,
+    write_search,
+    write_verdict,
+)
 
 
 def scores(net: np.ndarray, gross: np.ndarray, turnover: np.ndarray, *, model: bool) -> dict:
@@ -42,32 +28,37 @@ def scores(net: np.ndarray, gross: np.ndarray, turnover: np.ndarray, *, model: b
     value, half = sharpe(net), 1.96 * math.sqrt(1 / years)
     total = np.cumsum(net)
     return {
-        "sharpe": value, "sharpe_low": value - half, "sharpe_high": value + half, "gross_sharpe": sharpe(gross),
-        "profit_factor": float(net[net > 0].sum() / max(1e-9, -net[net < 0].sum())), "accuracy": 0.512 if model else None,
-        "ic": 0.021 if model else None, "turnover_per_day": float(turnover.mean()),
+        "sharpe": value,
+        "sharpe_low": value - half,
+        "sharpe_high": value + half,
+        "gross_sharpe": sharpe(gross),
+        "profit_factor": float(net[net > 0].sum() / max(1e-9, -net[net < 0].sum())),
+        "accuracy": 0.512 if model else None,
+        "ic": 0.021 if model else None,
+        "turnover_per_day": float(turnover.mean()),
         "max_drawdown": float((np.maximum.accumulate(np.maximum(total, 0)) - total).max()),
-        "total_net": float(net.sum()), "total_gross": float(gross.sum()),
-    }  # fmt: skip
+        "total_net": float(net.sum()),
+        "total_gross": float(gross.sum()),
+    }
 
 
 SKILL = {"EDGE": 2.6, "NO EVIDENCE": 1.1, "NO EDGE": -0.7}
-WHY = {
-    "EDGE": ["Hansen's SPA against hold gives p = 0.012, below 0.05.", "StepM names finalist-1 as superior.", "The deflated Sharpe is 0.91 over 212 trials."],
-    "NO EVIDENCE": ["Hansen's SPA against hold gives p = 0.210, not below 0.05.", "The net Sharpe is above the best baseline's, but so would the best of 212 random tries be one time in five."],
-    "NO EDGE": ["The champion's net Sharpe is below that of the best baseline, hold.", "Costs take more than its gross profit: break-even is at 1.4 bps, the study pays 6.5.", "Hansen's SPA against hold gives p = 0.871."],
-}  # fmt: skip
-CHANGE = {
-    "EDGE": ["A taker fee above 11 bps would take the profit away.", "A second look at this vault would no longer count."],
-    "NO EVIDENCE": ["At this Sharpe, 1,460 days would be needed; the vault has 365."],
-    "NO EDGE": ["A maker fee of 1 bp or less.", "A longer horizon, so that fewer trades pay costs."],
-}  # fmt: skip
 
 
 def build(
-    folder: Path, *, verdict: str = "EDGE", seed: int = 7, symbol: str = "BTCUSDT", notes: str | None = None,
-    names: dict[str, str] | None = None, watermark: str | None = None, taker_bps: float = 5.5, days: int = 365,
-    num_random: int = 5, num_points: int = 100,
-) -> Path:  # fmt: skip
+    folder: Path,
+    *,
+    verdict: str = "EDGE",
+    seed: int = 7,
+    symbol: str = "BTCUSDT",
+    notes: str | None = None,
+    names: dict[str, str] | None = None,
+    watermark: str | None = None,
+    taker_bps: float = 5.5,
+    days: int = 365,
+    num_random: int = 5,
+    num_points: int = 100,
+) -> Path:
     """Writes the folder and returns it; `names` renames strategies."""
     rng = np.random.default_rng(seed)
     rename = names or {}
@@ -80,7 +71,16 @@ def build(
     market = {z: 0.9 / 365 * 0.5 + 0.5 / math.sqrt(365) * rng.standard_normal(days) * 0.6 for z in zones_days}
 
     cast = [(f"finalist-{i}", "finalist", SKILL[verdict] - 0.35 * (i - 1), 1.6) for i in range(1, 6)]
-    cast += [("flat", "baseline", 0, 0.0), ("hold", "baseline", 0, 0.0), ("reversal", "baseline", -3.0, 9.0), ("momentum", "baseline", -0.3, 1.9), ("ridge", "baseline", 0.2, 2.4), ("lightgbm", "baseline", 0.35, 3.0), ("dlinear", "baseline", 0.1, 2.2), ("gru", "baseline", -0.2, 2.0)]  # fmt: skip
+    cast += [
+        ("flat", "baseline", 0, 0.0),
+        ("hold", "baseline", 0, 0.0),
+        ("reversal", "baseline", -3.0, 9.0),
+        ("momentum", "baseline", -0.3, 1.9),
+        ("ridge", "baseline", 0.2, 2.4),
+        ("lightgbm", "baseline", 0.35, 3.0),
+        ("dlinear", "baseline", 0.1, 2.2),
+        ("gru", "baseline", -0.2, 2.0),
+    ]
     cast += [(f"random-{i}", "random", SKILL[verdict] * 0.3 - 0.3 * i, 2.0) for i in range(1, num_random + 1)]
     rows: dict[str, list] = {k: [] for k in ("zone", "name", "day", "net", "gross", "turnover")}
     strategies, pnl = [], {}
@@ -108,109 +108,90 @@ def build(
             rows["day"] += [first + i * DAY for i in range(days)]
             for key, values in (("net", net), ("gross", gross), ("turnover", turnover)):
                 rows[key] += values.tolist()
-        seeds = [
-            {"seed": s, "seconds": 12.5, **{z: {"sharpe": by_zone[z]["sharpe"] + float(rng.normal(0, 0.3)), "accuracy": 0.51, "profit_factor": 1.1, "ic": 0.02, "loss": 0.69, "turnover": trades} for z in zones_days}}
-            for s in range(3)
-        ] if model else []  # fmt: skip
+        seeds = (
+            [
+                {
+                    "seed": s,
+                    "seconds": 12.5,
+                    **{
+                        z: {
+                            "sharpe": by_zone[z]["sharpe"] + float(rng.normal(0, 0.3)),
+                            "accuracy": 0.51,
+                            "profit_factor": 1.1,
+                            "ic": 0.02,
+                            "loss": 0.69,
+                            "turnover": trades,
+                        }
+                        for z in zones_days
+                    },
+                }
+                for s in range(3)
+            ]
+            if model
+            else []
+        )
         arch = architecture(rng, int(rng.integers(2, 5))) if kind != "baseline" else None
         if name == "finalist-1":
-            arch = {"input/lookback": 50, "input/transform": "zscore", "input/group/momentum": "on", "input/group/volatility": "on", "input/group/volume": "on", "input/group/calendar": "off", "depth": 4, "layer0/op": "conv3", "layer0/width": 32, "layer0/activation": "gelu", "layer0/norm": "layer", "layer0/dropout": 0.1, "layer1/op": "residual", "layer1/width": 64, "layer1/activation": "relu", "layer1/norm": "layer", "layer1/dropout": 0.0, "layer2/op": "skip", "layer2/width": 64, "layer3/op": "gru", "layer3/width": 16, "layer3/norm": "none", "layer3/dropout": 0.2}  # fmt: skip
-        strategies.append({
-            "name": shown, "kind": kind, "digest": f"{rng.integers(0, 2**60):015x}" if arch else None, "architecture": arch,
-            "params": int(rng.integers(4_000, 60_000)) if arch else None, "supernet_score": float(rng.normal(1, 0.3)) if arch else None,
-            "tried": 200 if kind == "finalist" else 1 if name in ("flat", "hold") else 20, "seeds": seeds, **by_zone,
-        })  # fmt: skip
+            arch = {
+                "input/lookback": 50,
+                "input/transform": "zscore",
+                "input/group/momentum": "on",
+                "input/group/volatility": "on",
+                "input/group/volume": "on",
+                "input/group/calendar": "off",
+                "depth": 4,
+                "layer0/op": "conv3",
+                "layer0/width": 32,
+                "layer0/activation": "gelu",
+                "layer0/norm": "layer",
+                "layer0/dropout": 0.1,
+                "layer1/op": "residual",
+                "layer1/width": 64,
+                "layer1/activation": "relu",
+                "layer1/norm": "layer",
+                "layer1/dropout": 0.0,
+                "layer2/op": "skip",
+                "layer2/width": 64,
+                "layer3/op": "gru",
+                "layer3/width": 16,
+                "layer3/norm": "none",
+                "layer3/dropout": 0.2,
+            }
+        strategies.append(
+            {
+                "name": shown,
+                "kind": kind,
+                "digest": f"{rng.integers(0, 2**60):015x}" if arch else None,
+                "architecture": arch,
+                "params": int(rng.integers(4_000, 60_000)) if arch else None,
+                "supernet_score": float(rng.normal(1, 0.3)) if arch else None,
+                "tried": 200 if kind == "finalist" else 1 if name in ("flat", "hold") else 20,
+                "seeds": seeds,
+                **by_zone,
+            }
+        )
     pq.write_table(pa.table(rows), folder / "retrain" / "daily.parquet")
-    _json(folder / "retrain" / "strategies.json", {"strategies": strategies})
+    put(folder / "retrain" / "strategies.json", {"strategies": strategies})
     champion = strategies[0]
-    _json(folder / "env.json", {"tradenas": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.5.0", "platform": "Linux-6.1-x86_64", "cpu": "AMD EPYC", "threads": 2, "command": ["tradenas", "run", "study.toml", "--set", "search.epochs=20"]})  # fmt: skip
+    put(
+        folder / "env.json",
+        {
+            "tradenas": "0.1.0",
+            "python": "3.11.9",
+            "torch": "2.13.0",
+            "numpy": "2.5.0",
+            "platform": "Linux-6.1-x86_64",
+            "cpu": "AMD EPYC",
+            "threads": 2,
+            "command": ["tradenas", "run", "study.toml", "--set", "search.epochs=20"],
+        },
+    )
     (folder / "study.toml").write_text(
         'seed = 7\n\n[data]\nsource = "btc.parquet"\n\n[search]\nkind = "spos"\nepochs = 20\n'
     )
-    _data(folder, symbol, notes, select_from, vault_from, days)
-    _search(folder, rng, champion)
-    _coupling(folder, rng, champion["digest"], num_points)
-    _ledger(folder)
-    _verdict(folder, verdict, strategies, rename, pnl, (taker_bps, slippage), watermark, days)
+    write_data(folder, symbol, notes, select_from, vault_from, days)
+    write_search(folder, rng, champion)
+    write_coupling(folder, rng, champion["digest"], num_points)
+    write_ledger(folder)
+    write_verdict(folder, verdict, strategies, pnl, (taker_bps, slippage), watermark, days)
     return folder
-
-
-def _data(folder: Path, symbol: str, notes: str | None, select_from: int, vault_from: int, days: int) -> None:
-    end = vault_from + days * DAY
-    spans = {
-        "search": (START, select_from - 3 * DAY),
-        "selection": (select_from, vault_from - 3 * DAY),
-        "vault": (vault_from, end),
-    }
-    zones = {
-        name: {"start": (a - START) // 3_600_000, "stop": (b - START) // 3_600_000, "from_ms": a, "to_ms": b}
-        for name, (a, b) in spans.items()
-    }
-    _json(folder / "data.json", {
-        "symbol": symbol, "source": "bybit linear btc.parquet", "interval_ms": 3_600_000, "rows": (end - START) // 3_600_000 - 14,
-        "first_open": START, "last_close": end, "calendar": "24/7", "days_per_year": 365, "coverage": 0.99957, "missing": 14,
-        "longest_gap_ms": 5 * 3_600_000, "zero_volume": 3, "gap_variance_share": 0.0021, "repairs": {"dropped_unclosed": 1, "sorted": 0},
-        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "notes": notes,
-        "features": ["return_1", "return_5", "return_10", "sma_ratio_20", "sma_ratio_50", "volatility_20", "volume_ratio_20", "rsi_14", "macd", "bollinger_20", "atr_14"],
-        "transforms": ["zscore", "rank"], "target": {"kind": "forward_return", "horizon": 4, "delay": 1},
-        "zones": {**zones, "purge": 5, "embargo": 72},
-    })  # fmt: skip
-
-
-def _search(folder: Path, rng: np.random.Generator, champion: dict) -> None:
-    values = np.sort(rng.normal(0.4, 0.5, 60))[::-1]
-    candidates = [
-        {"rank": i + 1, "digest": champion["digest"] if i == 0 else f"{rng.integers(0, 2**60):015x}",
-         "architecture": champion["architecture"] if i == 0 else architecture(rng, int(rng.integers(1, 5))),
-         "scores": {"sharpe": float(v), "accuracy": 0.5 + 0.01 * float(v), "profit_factor": 1 + 0.1 * float(v), "ic": 0.01 * float(v), "loss": 0.69, "turnover": 2.0}}
-        for i, v in enumerate(values)
-    ]  # fmt: skip
-    best = np.maximum.accumulate(rng.permutation(np.concatenate([values, rng.normal(0, 0.4, 140)])))
-    trace = [{"scored": i + 1, "best": float(b)} for i, b in enumerate(best)]
-    _json(folder / "search" / "candidates.json", {"method": "spos", "metric": "sharpe", "space_size": 48_211_200_000, "num_scored": 200, "num_params_max": 214_337, "seconds": 318.2, "candidates": candidates, "trace": trace})  # fmt: skip
-
-
-def _coupling(folder: Path, rng: np.random.Generator, digest: str, num: int) -> None:
-    quality = rng.normal(0, 1, num)
-    points = [
-        {"digest": digest if i == 0 else f"{rng.integers(0, 2**60):015x}", "supernet": float(q + rng.normal(0, 0.8)),
-         "standalone": float(np.mean(s)), "seeds": [float(v) for v in s]}
-        for i, (q, s) in enumerate((q, q + rng.normal(0, 0.5, 2)) for q in quality)
-    ]  # fmt: skip
-    a, b = (np.array([p[k] for p in points]) for k in ("supernet", "standalone"))
-    tau = float((np.sign(a[:, None] - a) * np.sign(b[:, None] - b)).sum() / max(1, num * (num - 1)))
-    _json(folder / "coupling.json", {"metric": "sharpe", "num": num, "tau": tau, "tau_low": tau - 0.1, "tau_high": tau + 0.1, "spearman": 1.4 * tau, "top5_overlap": 0.4, "ceiling": {"tau": 0.7, "tau_low": 0.63, "tau_high": 0.76}, "points": points})  # fmt: skip
-
-
-def _ledger(folder: Path) -> None:
-    with Ledger(folder / "ledger.db") as ledger, ledger.batch():
-        for i in range(200):
-            ledger.record("search", f"arch-{i}", digest=f"{i:04x}", scores={"sharpe": i / 200})
-        for i in range(12):
-            ledger.record("retrain", f"strategy-{i}", seed=0, scores={"sharpe": 0.1 * i})
-
-
-def _verdict(folder, verdict, strategies, rename, pnl, costs, watermark, days) -> None:
-    champion = strategies[0]
-    baselines = [s for s in strategies if s["kind"] == "baseline"]
-    best = max(baselines, key=lambda s: s["vault"]["sharpe"])
-    vault, base = champion["vault"], best["vault"]
-    taker, slippage = costs
-    turnover, paid = vault["turnover_per_day"], (taker + slippage) * 1e-4
-    net = pnl["finalist-1", "vault"]
-    sweep = [{"bps": b, "sharpe": sharpe(net + turnover * (paid - b * 1e-4)), "total_net": float((net + turnover * (paid - b * 1e-4)).sum())} for b in (0, 0.5, 1, 2, 3, 4, 5, 6.5, 8, 10, 12)]  # fmt: skip
-    p = {"EDGE": 0.012, "NO EVIDENCE": 0.21, "NO EDGE": 0.871}[verdict]
-    _json(folder / "verdict.json", {
-        "verdict": verdict, "why": [words.replace("hold", best["name"]) for words in WHY[verdict]], "would_change": CHANGE[verdict], "champion": {"name": champion["name"], "digest": champion["digest"]},
-        "best_baseline": best["name"], "trials": {"total": 212, "by_stage": {"search": 200, "finalists": 5, "random": 5, "baselines": 2}},
-        "effective_trials": 61.4, "zone": "vault", "spa": {"p_lower": max(0.0, p - 0.004), "p_consistent": p, "p_upper": min(1.0, p + 0.02), "benchmark": best["name"], "against": {b["name"]: p for b in baselines}},
-        "stepm": {"superior": [champion["name"]] if verdict == "EDGE" else []}, "psr": 0.993 if verdict == "EDGE" else 0.31, "dsr": 0.91 if verdict == "EDGE" else 0.04,
-        "pbo": 0.08 if verdict == "EDGE" else 0.57, "min_track_record_days": 146.0 if verdict == "EDGE" else None, "days": days,
-        "net_sharpe": {"value": vault["sharpe"], "low": vault["sharpe_low"], "high": vault["sharpe_high"]}, "gross_sharpe": vault["gross_sharpe"],
-        "baseline_sharpe": {"value": base["sharpe"], "low": base["sharpe_low"], "high": base["sharpe_high"]}, "cost_sweep": sweep,
-        "break_even_bps": vault["total_gross"] / (turnover * days) * 1e4, "costs": {"taker_bps": taker, "slippage_bps": slippage}, "band": 0.1, "watermark": watermark,
-    })  # fmt: skip
-
-
-def _json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, allow_nan=False, indent=1))

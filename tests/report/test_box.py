@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from report.fake_run import build
 from rich.console import Console
 
+from report.fake_run import build
 from tradenas.report import VerdictBox, load_record
 from tradenas.report.schema import Champion
 
@@ -33,9 +33,27 @@ def test_it_says_everything_at_eighty_columns(record):
     text = show(record)
     assert all(len(line) <= 80 for line in text.splitlines())
     for words in (
-        "EDGE", "finalist-1", "conv3 32 gelu", "net Sharpe", "best baseline", "SPA p", "StepM", "DSR", "PBO", "PSR", "212 counted",
-        "search 200", "turnover", "6.5 bps", "parameters", "coverage", "longest gap 5h", "Kendall τ", "2021-01-01", "index.html",
-    ):  # fmt: skip
+        "EDGE",
+        "finalist-1",
+        "conv3 32 gelu",
+        "net Sharpe",
+        "best baseline",
+        "SPA p",
+        "StepM",
+        "DSR",
+        "PBO",
+        "PSR",
+        "212 counted",
+        "search 200",
+        "turnover",
+        "6.5 bps",
+        "parameters",
+        "coverage",
+        "longest gap 5h",
+        "Kendall τ",
+        "2021-01-01",
+        "index.html",
+    ):
         assert words in text, words
     assert "\x1b" not in text
 

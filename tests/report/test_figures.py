@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from report.fake_run import build
 
+from report.fake_run import build
 from tradenas.report.describe import describe, parts
 from tradenas.report.figures.architecture import architecture, draw
 from tradenas.report.figures.curves import curves, hover_data
@@ -196,7 +196,16 @@ def test_what_is_unknown_is_drawn_all_the_same(width):
 
 
 def test_an_architecture_in_one_line_leaves_nothing_out():
-    mapping = {"input/lookback": 5, "input/group/volume": "off", "depth": 1, "layer0/op": "gru", "layer0/width": 8, "layer0/norm": "none", "layer0/dropout": 0.0, "extra": True}  # fmt: skip
+    mapping = {
+        "input/lookback": 5,
+        "input/group/volume": "off",
+        "depth": 1,
+        "layer0/op": "gru",
+        "layer0/width": 8,
+        "layer0/norm": "none",
+        "layer0/dropout": 0.0,
+        "extra": True,
+    }
     assert describe(mapping) == "5 candles · without volume → gru 8 → extra on"
     assert describe(None) == "not an architecture"
     assert parts(mapping).input.groups_off == ("volume",)

@@ -10,10 +10,11 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
-from report.fake_run import build
 
+from report.fake_run import build
 from tradenas.errors import FolderError
 from tradenas.report.formulas import FORMULAS
 from tradenas.report.html import render
@@ -22,8 +23,23 @@ from tradenas.report.returns import cell, daily_csv
 from tradenas.report.summary import summary
 from tradenas.report.write import write_report
 
-HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\"'><img src=x onerror=alert(2)>${x}\x1b[31m\u202e</title></style>--> & $style"
-TITLES = ["Verdict and why", "Equity", "Drawdown", "Months", "Finalists, baselines and random architectures", "Costs", "Architecture", "Supernet against standalone", "Search", "Data", "Ledger, versions and how to reproduce"]  # fmt: skip
+HOSTILE = (
+    "=cmd|' /C calc'!A0<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    "${x}\x1b[31m\u202e</title></style>--> & $style"
+)
+TITLES = [
+    "Verdict and why",
+    "Equity",
+    "Drawdown",
+    "Months",
+    "Finalists, baselines and random architectures",
+    "Costs",
+    "Architecture",
+    "Supernet against standalone",
+    "Search",
+    "Data",
+    "Ledger, versions and how to reproduce",
+]
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
@@ -69,6 +85,7 @@ def record(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     names = {"finalist-1": HOSTILE, "hold": "+hold", "lightgbm": "-1+1", "ridge": "@ridge|x"}
+    names |= {name: f"{name}</script>{HOSTILE}" for name in ("flat", "reversal", "momentum", "dlinear", "gru")}
     folder = tmp_path_factory.mktemp("run") / "r"
     return load_record(
         build(folder, days=40, num_points=5, symbol=HOSTILE, notes=HOSTILE, names=names, watermark=HOSTILE)
@@ -120,6 +137,7 @@ def test_hostile_text_is_shown_and_does_nothing(hostile):
     assert "\u202e" not in text
     assert "<script>alert(1)</script>" in page.text
     assert "$style" in page.text
+    assert "u003c/script" in text  # the best baseline's name, in the data under the pointer
     for data in re.findall(r'<script type="application/json">(.*?)</script>', text, re.S):
         assert "<" not in data
         json.loads(data)
@@ -140,7 +158,7 @@ def test_landmarks_headings_and_tables(record):
     assert len(page.all("h1")) == 1
     levels = [int(tag[1]) for tag, _, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in pairwise(levels))
     assert len(page.all("caption")) == len(page.all("table")) == 4
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
     for tag, attrs, above in page.tags:

@@ -9,14 +9,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from report.fake_run import build
 
+from report.fake_run import build
 from tradenas.errors import FolderError
 from tradenas.report.record import READS, load_record
 
 STAGES = (
-    "search/candidates.json", "retrain/strategies.json", "retrain/daily.parquet", "coupling.json", "verdict.json", "ledger.db",
-)  # fmt: skip
+    "search/candidates.json",
+    "retrain/strategies.json",
+    "retrain/daily.parquet",
+    "coupling.json",
+    "verdict.json",
+    "ledger.db",
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +105,7 @@ def test_a_wrong_value_is_named_with_its_key(run, name, changes, words):
 def test_numbers_must_be_finite(run):
     text = (run / "verdict.json").read_text()
     (run / "verdict.json").write_text(re.sub(r'"psr": [0-9.]+', '"psr": 1e999', text))
-    with pytest.raises(FolderError, match="psr.*finite"):
+    with pytest.raises(FolderError, match=r"psr.*finite"):
         load_record(run)
 
 
@@ -130,7 +135,7 @@ def test_two_strategies_of_one_name_are_refused(run):
     value = json.loads(path.read_text())
     value["strategies"][1]["name"] = value["strategies"][0]["name"]
     path.write_text(json.dumps(value))
-    with pytest.raises(FolderError, match="finalist-1.*twice"):
+    with pytest.raises(FolderError, match=r"finalist-1.*twice"):
         load_record(run)
 
 

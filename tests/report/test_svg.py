@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_thinning_keeps_ends_and_extremes(num, most, seed):
 def test_labels_do_not_overlap_and_stay_inside(wanted):
     placed = spread(wanted, 30, 0, 300)
     ordered = sorted(placed)
-    assert all(b - a >= 30 - 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(b - a >= 30 - 1e-9 for a, b in pairwise(ordered))
     assert max(placed) <= 300 + 1e-9
     for i, a in enumerate(wanted):
         for j, b in enumerate(wanted):
