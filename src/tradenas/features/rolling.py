@@ -40,8 +40,8 @@ BLOCK = 16_384
 class Moments(NamedTuple):
     """Mean of each trailing window, and the sum of squared deviations from it (exactly 0 for a constant window)."""
 
-    mean_T: FloatArray  # noqa: N815 - the axes
-    squares_T: FloatArray  # noqa: N815 - the axes
+    mean_T: FloatArray
+    squares_T: FloatArray
     window: int
 
     def std(self, ddof: int = 0) -> FloatArray:

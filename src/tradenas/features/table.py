@@ -38,11 +38,11 @@ class FeatureTable:
         warmup: rows that the slowest column needs.
     """
 
-    values_TF: Float32Array  # noqa: N815 - the axes
+    values_TF: Float32Array
     names: tuple[str, ...]
     groups: tuple[str, ...]
     transforms: tuple[str, ...]
-    ready_T: BoolArray  # noqa: N815 - the axes
+    ready_T: BoolArray
     warmup: int
 
 

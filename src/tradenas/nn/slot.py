@@ -68,7 +68,9 @@ class Layer(nn.Module):
                 y_BTC = self.step(what, choice, weights, y_BTC, width, mode, op)
         return y_BTC
 
-    def step(self, what: str, choice: Choice, weights: Weighting, y_BTC: Tensor, width: Width, mode: Mode, op: str) -> Tensor:
+    def step(
+        self, what: str, choice: Choice, weights: Weighting, y_BTC: Tensor, width: Width, mode: Mode, op: str
+    ) -> Tensor:
         if what == "dropout":
             rate = expected(weights, choice) if isinstance(weights, Tensor) else float(choice.options[_one(weights)])
             return channel_dropout(y_BTC, rate, mode)

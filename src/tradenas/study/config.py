@@ -106,7 +106,8 @@ class TrialConfig:
     seeds: int = 3
     random: int = 3
     baselines: tuple[str, ...] = (
-        "flat", "hold", "reversal", "momentum", "linear", "linear_window", "lightgbm", "lightgbm_window", "dlinear", "gru",
+        "flat", "hold", "reversal", "momentum", "linear", "linear_window", "lightgbm", "lightgbm_window", "dlinear",
+        "gru",
     )  # fmt: skip
     tuning_budget: int = 4
     coupling: int = 12
@@ -291,5 +292,3 @@ def _validated(kind: Any, value: Any, place: str, faults: list[str]) -> Any:
     except ConfigError as error:
         faults.append(str(error))
     return None
-
-

@@ -64,7 +64,9 @@ class Traded:
     result: Backtest
 
 
-def ensemble(signals: Sequence[FloatArray], calibration: Sequence[FloatArray], usable_C: BoolArray, reach: int) -> Speaker:
+def ensemble(
+    signals: Sequence[FloatArray], calibration: Sequence[FloatArray], usable_C: BoolArray, reach: int
+) -> Speaker:
     """Several trainings of one architecture as one voice: the mean of their signals.
 
     Args:
@@ -100,9 +102,7 @@ def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs
     )
     position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
     scores = {name: float(values[0]) for name, values in table.items()}
-    return Traded(
-        scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=backtest(position_NT, **common)
-    )
+    return Traded(scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=backtest(position_NT, **common))
 
 
 def zone_scores(traded: Sequence[Traded], *, reps: int, seed: int) -> list[dict[str, float | None]]:

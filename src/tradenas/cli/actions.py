@@ -1,0 +1,240 @@
+"""What each verb does.  Standard output carries results, standard error the talk."""
+
+from __future__ import annotations
+
+import importlib.util
+import json as jsonlib
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from tradenas.errors import ConfigError, TradenasError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Say", "check", "cite", "demo", "fetch", "guarded", "parse_changes", "report", "resume", "run"]
+
+FAULT, USAGE, NO_EDGE, INTERRUPTED = 1, 2, 3, 130
+
+
+@dataclass(frozen=True)
+class Say:
+    """Where an action talks: people on a terminal, or one JSON object."""
+
+    json: bool
+
+    def out(self) -> Console:
+        """Results for people."""
+        from rich.console import Console
+
+        return Console(quiet=self.json)
+
+    def progress(self) -> Any:
+        """Bars on standard error; plain lines where that is no terminal."""
+        from tradenas.cli.progress import Bars
+        from tradenas.events import NullProgress
+
+        return NullProgress() if self.json else Bars()
+
+    def result(self, facts: Mapping[str, Any]) -> None:
+        """The JSON object."""
+        if self.json:
+            sys.stdout.write(jsonlib.dumps(facts, indent=2, default=str) + "\n")
+
+
+def guarded(json: bool, action: Callable[[Say], int]) -> NoReturn:
+    """Runs an action and turns its faults into a message and an exit code."""
+    say = Say(json)
+    try:
+        code = action(say)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. Nothing is lost: `tradenas resume RUN` goes on from here.\n")
+        code = INTERRUPTED
+    except TradenasError as error:
+        code = USAGE if isinstance(error, ConfigError) else FAULT
+        kind = type(error).__name__
+        if json:
+            facts = {"error": kind, "message": str(error), "where": error.place, "hint": error.fix, "code": code}
+            sys.stdout.write(jsonlib.dumps(facts, indent=2) + "\n")
+        else:
+            sys.stderr.write(f"{kind}: {error}\n")
+    except OSError as error:
+        code = FAULT
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    raise typer.Exit(code)
+
+
+def parse_changes(changes: list[str]) -> dict[str, Any]:
+    """`--set key=value` pairs; values are TOML, and plain words are text.
+
+    >>> parse_changes(["trials.top_k=2", "name=fast", "space.widths=[8, 16]"])
+    {'trials.top_k': 2, 'name': 'fast', 'space.widths': [8, 16]}
+    """
+    parsed: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise ConfigError("--set", got=change, expected="KEY=VALUE", fix="e.g. --set trials.top_k=3")
+        try:
+            parsed[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key.strip()] = text
+    return parsed
+
+
+def fetch(
+    say: Say,
+    symbol: str,
+    category: str,
+    interval: str,
+    start: str,
+    end: str | None,
+    out: Path,
+    store: Path,
+    *,
+    testnet: bool,
+    funding: bool,
+) -> int:
+    """Downloads into the store, then writes one file."""
+    from tradenas.data.bybit import MAINNET, TESTNET, BybitClient, fetch_candles, fetch_funding
+
+    with BybitClient(TESTNET if testnet else MAINNET) as client:
+        got = fetch_candles(
+            symbol,
+            category=category,
+            interval=interval,
+            start=start,
+            end=end,
+            folder=store,
+            client=client,
+            progress=say.progress(),
+        )
+        got.write(out)
+        rates = (
+            fetch_funding(symbol, category=category, start=start, end=end, folder=store, client=client)
+            if funding
+            else None
+        )
+    say.out().print(
+        f"{got.rows:,} candles of {symbol} ({category}, {interval}) in {out}: {got.requests} requests, "
+        f"{got.reused} months were here already" + (f"; funding in {rates}" if rates else "")
+    )
+    say.result({"file": out, "rows": got.rows, "requests": got.requests, "reused": got.reused, "funding": rates})
+    return 0
+
+
+def check(say: Say, source: str, symbol: str, features: str | None, repair: list[str]) -> int:
+    """Audits candles, and a feature on them."""
+    from tradenas.cli.tables import audit_table
+    from tradenas.data import Repairs, audit
+    from tradenas.study.config import DataConfig
+    from tradenas.study.market import load_candles
+
+    allowed: dict[str, Any] = {}
+    for name in repair:
+        key, _, number = name.partition("=")
+        allowed[key] = int(number) if number.isdecimal() else True
+    try:
+        repairs = Repairs(**allowed)
+    except TypeError as error:
+        known = ", ".join(Repairs.__dataclass_fields__)
+        raise ConfigError("--repair", got=", ".join(repair), expected=f"any of {known}") from error
+    candles, reading = load_candles(DataConfig(source=source, symbol=symbol, repairs=repairs))
+    seen = audit(candles, allow_gaps=repairs.allow_gaps)
+    say.out().print(audit_table(seen, reading))
+    if features is not None:
+        from tradenas.features import replay_or_raise
+
+        replay_or_raise(_function(features), candles, place=features)
+        say.out().print(f"{features}: no look-ahead found at any cut")
+    say.result(seen.to_json() | {"reading": reading.to_json() if reading else None})
+    return 0 if seen.ok else FAULT
+
+
+def _function(where: str) -> Callable[..., Any]:
+    """FUNCTION of FILE.py:FUNCTION."""
+    file, _, name = where.rpartition(":")
+    spec = importlib.util.spec_from_file_location("user_features", file) if file.endswith(".py") else None
+    if spec is None or spec.loader is None or not Path(file).exists():
+        raise ConfigError("--features", got=where, expected="an existing FILE.py:FUNCTION")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ConfigError("--features", got=name, expected=f"a function of {file}")
+    return function  # type: ignore[no-any-return]
+
+
+def run(say: Say, study: Path, changes: list[str], runs: Path) -> int:
+    """Runs a study file."""
+    from tradenas.study import Study
+
+    command = _command("run", str(study), changes, runs)
+    result = Study.of(study, changes=parse_changes(changes)).run(runs, progress=say.progress(), command=command)
+    return _shown(say, result.folder)
+
+
+def demo(say: Say, sample: str, changes: list[str], runs: Path) -> int:
+    """Runs a study that ships with the package."""
+    from tradenas.study import Study
+    from tradenas.study.config import read_config
+
+    name = f"{sample}.toml"
+    studies = resources.files("tradenas.study") / "demos"
+    known = sorted(p.name.removesuffix(".toml") for p in studies.iterdir() if p.name.endswith(".toml"))
+    if sample not in known:
+        raise ConfigError("--sample", got=sample, expected=f"one of {', '.join(known)}")
+    plain = tomllib.loads((studies / name).read_text(encoding="utf-8"))
+    config = read_config(plain, changes=parse_changes(changes))
+    command = _command("demo", f"--sample {sample}", changes, runs)
+    result = Study(config=config).run(runs, progress=say.progress(), command=command)
+    return _shown(say, result.folder)
+
+
+def resume(say: Say, folder: Path, *, again: bool) -> int:
+    """Goes on with a run."""
+    from tradenas.study import Study
+
+    return _shown(say, Study.resume(folder, progress=say.progress(), open_vault_again=again).folder)
+
+
+def report(say: Say, folder: Path) -> int:
+    """Shows a run."""
+    return _shown(say, folder)
+
+
+def _shown(say: Say, folder: Path) -> int:
+    """The report on disk, the box on the terminal, and the code that says whether there is an edge."""
+    from tradenas.report import VerdictBox, load_record, write_report
+
+    page = write_report(folder)
+    record = load_record(folder)
+    out = say.out()
+    out.print(VerdictBox(record, page=page))
+    out.print(f"Report: {page}", soft_wrap=True)
+    facts = jsonlib.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    say.result({"folder": folder, "report": page, **facts})
+    return 0 if facts["verdict"] == "EDGE" else NO_EDGE
+
+
+def cite(say: Say, folder: Path) -> int:
+    """Prints BibTeX."""
+    from tradenas.study.citations import citations
+
+    entries = citations(folder)
+    say.out().print("\n\n".join(entries), markup=False, highlight=False, soft_wrap=True)
+    say.result({"citations": entries})
+    return 0
+
+
+def _command(verb: str, what: str, changes: list[str], runs: Path) -> str:
+    sets = "".join(f" --set {shlex.quote(change)}" for change in changes)
+    return f"tradenas {verb} {what}{sets}" + ("" if str(runs) == "runs" else f" --runs {shlex.quote(str(runs))}")

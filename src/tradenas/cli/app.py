@@ -1,0 +1,139 @@
+"""Verbs and options; what they do lies in `tradenas.cli.actions`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "main"]
+
+CODES = """Exit codes: 0 done, or an edge was found; 1 a fault (data refused, disk, network, training); 2 wrong usage or
+study file; 3 no edge found, or no evidence of one; 130 interrupted."""
+
+app = typer.Typer(
+    name="tradenas",
+    help="Neural architecture search for trading time series.  From candles to a small network, or to the plain words "
+    f"*no edge found*.\n\n{CODES}",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. --set search.training.epochs=20."),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+RunPath = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/btc-1h-1a2b3c4d.")]
+
+
+@app.command()
+def fetch(
+    symbol: Annotated[str, typer.Argument(help="Upper-case symbol, e.g. BTCUSDT.")],
+    start: Annotated[str, typer.Option(help="First day, UTC, e.g. 2025-01-01.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    category: Annotated[str, typer.Option(help="spot, linear or inverse.")] = "linear",
+    interval: Annotated[str, typer.Option(help="Minutes (1 3 5 15 30 60 120 240 360 720) or D.")] = "60",
+    end: Annotated[str | None, typer.Option(help="Day after the last, UTC; now if not given.")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of the monthly files that a resume builds on.")] = Path("candles"),
+    testnet: Annotated[bool, typer.Option(help="Ask the test network; never mixed with the real one.")] = False,
+    funding: Annotated[bool, typer.Option(help="Fetch funding rates beside the candles.")] = False,
+    json: Json = False,
+) -> None:
+    """Download candles from Bybit V5; what was interrupted resumes."""
+    from tradenas.cli import actions
+
+    actions.guarded(
+        json,
+        lambda say: actions.fetch(
+            say, symbol, category, interval, start, end, out, store, testnet=testnet, funding=funding
+        ),
+    )
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(help="A candle file, or sample:NAME.")],
+    symbol: Annotated[str, typer.Option(help="Which market of a file that holds several.")] = "",
+    features: Annotated[
+        str | None, typer.Option(help="FILE.py:FUNCTION of a feature of yours, to be tested for looking ahead.")
+    ] = None,
+    repair: Annotated[
+        list[str] | None, typer.Option("--repair", metavar="NAME[=N]", help="Allow a repair, e.g. fill_gaps_bars=60.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Audit candles: coverage, gaps, odd values.  Exits with 1 where they are not fit for use."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.check(say, source, symbol, features, repair or []))
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file (TOML).")],
+    changes: Changes = None,
+    runs: Runs = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Run a study from candles to verdict; one that was cut short goes on."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.run(say, study, changes or [], runs))
+
+
+@app.command()
+def resume(
+    folder: RunPath,
+    again: Annotated[
+        bool, typer.Option("--open-vault-again", help="Judge once more; all that follows carries a watermark.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Go on with a run folder."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.resume(say, folder, again=again))
+
+
+@app.command()
+def report(folder: RunPath, json: Json = False) -> None:
+    """Write a run's report again, and show its verdict."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.report(say, folder))
+
+
+@app.command()
+def demo(
+    sample: Annotated[
+        str, typer.Option(help="sp500, nasdaq or eurusd: candles that come with a dependency.")
+    ] = "sp500",
+    changes: Changes = None,
+    runs: Runs = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Run the whole pipeline on real candles that need no download."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.demo(say, sample, changes or [], runs))
+
+
+@app.command()
+def cite(folder: RunPath, json: Json = False) -> None:
+    """Print the BibTeX of the methods and statistics that a run used."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.cite(say, folder))
+
+
+def main() -> None:
+    """The `tradenas` command."""
+    app(prog_name="tradenas")
+    sys.exit(0)
