@@ -190,6 +190,19 @@ def test_another_seed_is_another_model(name):
     assert (refit(name, short(), seed=1) != short_signal(name)).any()
 
 
+def test_first_weights_come_from_the_seed_and_not_from_the_global_generator(monkeypatch):
+    import torch
+
+    from tradenas.trials.baselines.networks import Fitting
+
+    monkeypatch.setattr(Fitting, "run", lambda *args, **rest: None)
+    before = torch.get_rng_state()
+    first = refit("gru", short(), seed=0)
+    assert (first != refit("gru", short(), seed=1)).any()
+    np.testing.assert_array_equal(first, refit("gru", short(), seed=0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
 @pytest.mark.parametrize("name", ["momentum", *WINDOWED])
 def test_a_window_longer_than_the_reach_is_refused(name):
     with pytest.raises(ConfigError, match="window"):

@@ -73,6 +73,9 @@ def test_scorer_counts_accuracy_against_the_label():
         judge = scorer(data, VALID, rule=Rule(band=0.0), costs=Costs(), reach=4)
         scores = judge(fit_forecast(BASELINES["linear"], data, TRAIN, VALID, params={}, seed=0, reach=4))
         assert scores["accuracy"] > 0.9
+        always_long = Forecast(signal_T=np.ones(len(VALID)), scale=1.0, banded=False)
+        label_T = data.y_T[VALID.slice][data.usable(4)[VALID.slice]]
+        assert judge(always_long)["accuracy"] == pytest.approx((label_T > (0.5 if kind == "binary" else 0)).mean())
         assert all(isinstance(value, float) for value in scores.values())
 
 
