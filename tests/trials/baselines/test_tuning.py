@@ -79,6 +79,17 @@ def test_scorer_counts_accuracy_against_the_label():
         assert all(isinstance(value, float) for value in scores.values())
 
 
+def test_rows_without_a_label_are_traded_like_any_other():
+    data = make_dataset(rows=2500, kind="binary")
+    hold = Forecast(signal_T=np.ones(len(VALID)), scale=1.0, banded=False)
+    whole = scorer(data, VALID, rule=Rule(), costs=Costs(), reach=4)(hold)
+    data.y_T[1600:2400:7] = np.nan
+    ties = scorer(data, VALID, rule=Rule(), costs=Costs(), reach=4)(hold)
+    assert ties["turnover"] == whole["turnover"]
+    assert ties["total_net"] == whole["total_net"]
+    assert ties["accuracy"] != whole["accuracy"]
+
+
 def test_tune_keeps_the_best_and_reports_every_trial():
     data = make_dataset(rows=2500, planted="momentum", strength=0.4)
     judge = scorer(data, VALID, rule=Rule(band=0.0), costs=Costs(taker_bps=0.0), reach=64)

@@ -12,7 +12,7 @@ from tradenas.errors import ConfigError, DivergedError
 from tradenas.registry import did_you_mean
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule, score, signal_scale
-from tradenas.train.dataset import Dataset
+from tradenas.train.dataset import Dataset, reachable
 from tradenas.trials.baselines.baseline import Baseline, Params
 from tradenas.typing import FloatArray
 
@@ -85,11 +85,14 @@ def scorer(
 ) -> Callable[[Forecast], dict[str, float]]:
     """A function that trades a forecast of `rows` and returns its scores as numbers (see `train.backtest.score`).
 
-    Accuracy is counted against the label's direction: above one half if binary, above 0 if not.
+    Accuracy is counted against the label's direction: above one half if binary, above 0 if not.  Rows without a label
+    (a price that came back to where it was has no direction) are traded like any other: going flat there would be
+    knowing the future, and paying for it.
 
     Args:
         volatility_T: relative volatility of all rows of `data`, for rules that target it.
     """
+    tradable_T = (reachable(data.gap_T, data.ready_T, reach) & np.isfinite(data.bar_return_T))[rows.slice]
     label_T = data.y_T[rows.slice].astype(np.float64) - (0.5 if data.kind == "binary" else 0.0)
 
     def judge(forecast: Forecast) -> dict[str, float]:
@@ -97,7 +100,7 @@ def scorer(
             forecast.signal_T,
             bar_return_T=data.bar_return_T[rows.slice],
             realised_T=data.realised_T[rows.slice],
-            usable_T=data.usable(reach)[rows.slice],
+            usable_T=tradable_T,
             rule=forecast.rule(rule),
             scale=forecast.scale,
             costs=costs,
