@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tradenas.splits.vault import Look
 from tradenas.trials.ledger import Ledger
 
 DAY = 86_400_000
@@ -181,6 +182,7 @@ def write_ledger(folder: Path) -> None:
             ledger.record("search", f"arch-{i}", digest=f"{i:04x}", scores={"sharpe": i / 200})
         for i in range(12):
             ledger.record("retrain", f"strategy-{i}", seed=0, scores={"sharpe": 0.1 * i})
+        ledger.stamp(Look(number=1, time_ms=START, reason="verdict", subject="study", start=0, stop=10))
 
 
 def write_verdict(folder, verdict, strategies, pnl, costs, watermark, days) -> None:
@@ -216,7 +218,7 @@ def write_verdict(folder, verdict, strategies, pnl, costs, watermark, days) -> N
                 "p_consistent": p,
                 "p_upper": min(1.0, p + 0.02),
                 "benchmark": best["name"],
-                "against": {b["name"]: p for b in baselines},
+                "against": {b["name"]: p for b in baselines if b["name"] in (best["name"], "flat", "hold")},
             },
             "stepm": {"superior": [champion["name"]] if verdict == "EDGE" else []},
             "psr": 0.993 if verdict == "EDGE" else 0.31,

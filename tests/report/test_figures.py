@@ -156,9 +156,9 @@ def test_ranks_share_ties_and_turn_round_for_a_loss(record):
 
 def test_the_sweep_marks_what_is_paid_and_the_break_even_inside_it(record):
     assert len(of(sweep(record, width=880), "circle")) == len(record.verdict.cost_sweep)
-    inside = replace(record, verdict=replace(record.verdict, break_even_bps=3.3))
+    inside = replace(record, verdict=replace(record.verdict, break_even_bps=5.6))
     beyond = replace(record, verdict=replace(record.verdict, break_even_bps=99.0))
-    assert "break-even 3.3" in "".join(t.text for t in of(sweep(inside, width=880), "text"))
+    assert "break-even 5.6" in "".join(t.text for t in of(sweep(inside, width=880), "text"))
     assert len(of(sweep(beyond, width=880), "line", "reference")) == 1
 
 

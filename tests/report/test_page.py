@@ -158,6 +158,7 @@ def test_landmarks_headings_and_tables(record):
     assert len(page.all("h1")) == 1
     levels = [int(tag[1]) for tag, _, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
+    assert "the vault was opened once" in page.text
     assert all(b <= a + 1 for a, b in pairwise(levels))
     assert len(page.all("caption")) == len(page.all("table")) == 4
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
@@ -208,6 +209,7 @@ def test_cost_free_and_watermarked_runs_are_branded(record):
 
     free = render(replace(record, verdict=replace(record.verdict, costs=Costs(taker_bps=0.0, slippage_bps=0.0))))
     assert "Cost-free run." in free
+    assert "After costs" not in free
     assert 'class="watermark"' in free
     seen = render(replace(record, verdict=replace(record.verdict, watermark="second look")))
     assert seen.count("second look") > 20

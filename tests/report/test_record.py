@@ -48,6 +48,7 @@ def test_everything_is_read(whole):
     assert record.zone == "vault"
     assert len(record.daily.of("hold")) == 80
     assert record.ledger.total == 212
+    assert record.ledger.looks == 1
     assert record.verdict.trials.by_stage["search"] == 200
     assert record.data.zones.search.stop > 0
     assert record.watermark is None

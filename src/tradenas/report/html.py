@@ -10,7 +10,7 @@ from string import Template
 from tradenas.report.markup import Markup, el, escape, join, printable
 from tradenas.report.record import RunRecord
 from tradenas.report.sections import SECTIONS
-from tradenas.report.sections.verdict import DEKS
+from tradenas.report.sections.verdict import dek
 from tradenas.report.wording import count, interval_name, span
 
 __all__ = ["render"]
@@ -36,7 +36,7 @@ def render(record: RunRecord) -> str:
         subject=escape(subject),
         banner=_banner(record),
         word=escape(word),
-        dek=escape(_dek(record)),
+        dek=escape(dek(record)),
         byline=_byline(record),
         contents=join((el("li", el("a", s.short, href=f"#{s.name}")) for s in sections), "\n"),
         sections=join(
@@ -57,12 +57,6 @@ def render(record: RunRecord) -> str:
         ),
         script=script,
     )
-
-
-def _dek(record: RunRecord) -> str:
-    if record.verdict is None:
-        return "The study has not reached its verdict."
-    return DEKS.get(record.verdict.verdict, "")
 
 
 def _byline(record: RunRecord) -> Markup:

@@ -11,7 +11,7 @@ from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
 from tradenas.report.sections.provenance import command
-from tradenas.report.sections.verdict import DEKS
+from tradenas.report.sections.verdict import dek
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
 
 __all__ = ["plain", "summary"]
@@ -37,7 +37,7 @@ def summary(record: RunRecord) -> str:
     if record.watermark:
         lines += [f"**{plain(record.watermark)}**", ""]
     if found is not None:
-        lines += [DEKS.get(found.verdict, ""), ""]
+        lines += [dek(record), ""]
         lines += [*(f"- {plain(words)}" for words in found.why), ""]
         if found.would_change:
             lines += ["What would change it:", "", *(f"- {plain(words)}" for words in found.would_change), ""]

@@ -12,7 +12,7 @@ from tradenas.report.schema import Interval, Verdict
 from tradenas.report.sections.parts import Section, absent, figure
 from tradenas.report.wording import DASH, count, decimal, interval, percent, pvalue
 
-__all__ = ["DEKS", "verdict"]
+__all__ = ["dek", "verdict"]
 
 DEKS = {
     "EDGE": "After costs and on unseen days, the champion beat every benchmark by more than luck explains.",
@@ -21,6 +21,14 @@ DEKS = {
 }
 #: A figure as it is shown: which formula, the value, what stands below it.
 Stat = tuple[str, str, str]
+
+
+def dek(record: RunRecord) -> str:
+    """What the verdict's word means, in a sentence."""
+    if record.verdict is None:
+        return "The study has not reached its verdict."
+    words = DEKS.get(record.verdict.verdict, "")
+    return words.replace("After costs", "Without any costs") if record.cost_free else words
 
 
 def verdict(record: RunRecord) -> Section:
