@@ -112,6 +112,13 @@ def test_another_finalists_edge_is_not_the_champions() -> None:
     assert any("net-2, the one chosen beforehand, does not stand out" in line for line in found.why)
 
 
+def test_too_few_resamples_for_the_p_value_are_no_edge() -> None:
+    found = judge(**study(1, vault=8.0) | {"reps": 10})  # the smallest p-value is then 1 / 11
+    assert all("net-0" in names for names in found.superior_to.values())
+    assert found.spa_consistent == pytest.approx(1 / 11)
+    assert found.verdict == "NO EVIDENCE"
+
+
 def test_an_edge_in_the_vault_only_is_not_an_edge() -> None:
     lucky = study(5, vault=8.0) | {"champion": "net-0"}
     lucky["selection_DN"][:, 0] -= lucky["selection_DN"][:, 0].mean() + 1e-5
@@ -133,7 +140,10 @@ def test_no_edge_when_it_does_not_even_lead() -> None:
     assert found.verdict == "NO EDGE"
     assert found.exit_code == 3
     assert any("bps a day less than" in line for line in found.why)
-    losing = judge(**study(1, vault=-4.0, selection=8.0))
+    worse = study(1, vault=-4.0, selection=8.0)
+    worse["baselines_DB"] -= 0.02
+    losing = judge(**worse)
+    assert losing.spa_against[losing.best_baseline] < 0.05  # far ahead of those that lose more
     assert losing.verdict == "NO EDGE"
     assert any("It lost" in line for line in losing.why)
     assert losing.min_track_record_days == float("inf")
@@ -141,15 +151,15 @@ def test_no_edge_when_it_does_not_even_lead() -> None:
 
 
 def test_noise_is_rarely_called_edge() -> None:
-    calls = [judge(**study(seed) | {"reps": 100}).verdict for seed in range(100, 120)]
-    assert calls.count("EDGE") <= 2
+    calls = [judge(**study(seed) | {"reps": 100}).verdict for seed in range(100, 112)]
+    assert calls.count("EDGE") <= 1
     assert set(calls) <= {"NO EDGE", "NO EVIDENCE", "EDGE"}
 
 
 @pytest.mark.slow
 def test_size_and_power_of_the_gate() -> None:
-    noise = [judge(**study(seed) | {"reps": 200}).verdict for seed in range(1000, 1200)]
-    assert noise.count("EDGE") <= 10
+    noise = [judge(**study(seed) | {"reps": 200}).verdict for seed in range(1000, 1120)]
+    assert noise.count("EDGE") <= 8
     strong = [judge(**study(seed, vault=7.0) | {"reps": 200}).verdict for seed in range(2000, 2030)]
     assert strong.count("EDGE") >= 27
 

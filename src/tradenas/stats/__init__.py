@@ -26,7 +26,7 @@ from tradenas.stats.sharpe import (
     sharpe_deviation,
     sharpes,
 )
-from tradenas.stats.superiority import Superiority, stepm, superiority
+from tradenas.stats.superiority import Superiority, compare, stepm, superiority
 
 __all__ = [
     "PBO",
@@ -37,6 +37,7 @@ __all__ = [
     "block_length",
     "bootstrap_interval",
     "borda",
+    "compare",
     "deflated_sharpe",
     "effective_trials",
     "expected_max_sharpe",

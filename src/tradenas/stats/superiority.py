@@ -23,7 +23,7 @@ from tradenas.stats.bootstrap import block_length_default
 from tradenas.stats.series import as_matrix, as_series, flat
 from tradenas.typing import BoolArray, FloatArray
 
-__all__ = ["Superiority", "stepm", "superiority"]
+__all__ = ["Superiority", "compare", "stepm", "superiority"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +69,8 @@ def superiority(
     >>> superiority(noise + 0.003, reps=200).p_consistent < 0.05
     True
     """
-    differences_DK = _differences(daily_DK, benchmark_D)
-    scaled_DJ, tested_J = _scaled(differences_DK)
-    if len(tested_J) == 0:
-        return Superiority(p_lower=1.0, p_consistent=1.0, p_upper=1.0, num_tested=0)
-    test = _test(scaled_DJ, block, reps, seed)
-    test.compute()
-    lower, consistent, upper = ((1.0 + reps * float(p)) / (1.0 + reps) for p in test.pvalues.to_numpy())
-    return Superiority(p_lower=lower, p_consistent=consistent, p_upper=upper, num_tested=len(tested_J))
+    names = range(as_matrix(daily_DK, "daily_DK").shape[1])
+    return compare(daily_DK, benchmark_D, names=[str(name) for name in names], block=block, reps=reps, seed=seed)[0]
 
 
 def stepm(
@@ -101,15 +95,34 @@ def stepm(
     >>> stepm(daily, names=("a", "b", "c"), reps=200)
     ('b',)
     """
+    return compare(daily_DK, benchmark_D, names=names, alpha=alpha, block=block, reps=reps, seed=seed)[1]
+
+
+def compare(
+    daily_DK: npt.ArrayLike,
+    benchmark_D: npt.ArrayLike | None = None,
+    *,
+    names: Sequence[str],
+    alpha: float = 0.05,
+    block: int | None = None,
+    reps: int = 1000,
+    seed: int = 0,
+) -> tuple[Superiority, tuple[str, ...]]:
+    """`superiority` and `stepm` from the same resamples, for half the time of both."""
     if not 0 < alpha < 1:
         raise ConfigError("alpha", got=alpha, expected="between 0 and 1")
     differences_DK = _differences(daily_DK, benchmark_D)
     if len(names) != differences_DK.shape[1]:
         raise ConfigError("names", got=f"{len(names)} names", expected=f"{differences_DK.shape[1]}, one per strategy")
-    scaled_DJ, tested_J = _scaled(differences_DK)
+    tested_J = np.flatnonzero(~flat(differences_DK))
     if len(tested_J) == 0:
-        return ()
+        return Superiority(p_lower=1.0, p_consistent=1.0, p_upper=1.0, num_tested=0), ()
+    scaled_DJ = differences_DK[:, tested_J] / differences_DK[:, tested_J].std(axis=0)
     test = _test(scaled_DJ, block, reps, seed)
+    test.compute()
+    lower, consistent, upper = ((1.0 + reps * float(p)) / (1.0 + reps) for p in test.pvalues.to_numpy())
+    found = Superiority(p_lower=lower, p_consistent=consistent, p_upper=upper, num_tested=len(tested_J))
+
     left_J: BoolArray = np.ones(len(tested_J), dtype=np.bool_)
     while left_J.any():
         test.subset(left_J)
@@ -119,7 +132,7 @@ def stepm(
         if len(better) == 0:
             break
         left_J[better] = False
-    return tuple(names[column] for column in tested_J[~left_J])
+    return found, tuple(names[column] for column in tested_J[~left_J])
 
 
 def _differences(daily_DK: npt.ArrayLike, benchmark_D: npt.ArrayLike | None) -> FloatArray:
@@ -133,12 +146,6 @@ def _differences(daily_DK: npt.ArrayLike, benchmark_D: npt.ArrayLike | None) -> 
     size_K = np.maximum(np.abs(daily_DK).max(axis=0), np.abs(benchmark_D).max())
     differences_DK = daily_DK - benchmark_D[:, None]
     return np.where(np.abs(differences_DK) <= 1e-12 * size_K, 0.0, differences_DK)
-
-
-def _scaled(differences_DK: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """The columns that move, in units of their standard deviation, and which they were."""
-    tested_J = np.flatnonzero(~flat(differences_DK))
-    return differences_DK[:, tested_J] / differences_DK[:, tested_J].std(axis=0), tested_J
 
 
 def _test(scaled_DJ: FloatArray, block: int | None, reps: int, seed: int) -> Any:

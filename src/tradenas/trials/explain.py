@@ -203,7 +203,7 @@ def _best_days(facts: Facts) -> str:
 
 
 def _label(name: str) -> str:
-    return "staying flat" if name == "flat" else name
+    return {"flat": "staying flat", "hold": "buy and hold"}.get(name, name)
 
 
 def _list(names: list[str]) -> str:

@@ -15,14 +15,13 @@ from tradenas.errors import ConfigError
 from tradenas.seeds import seed_for
 from tradenas.stats import (
     bootstrap_interval,
+    compare,
     deflated_sharpe,
     effective_trials,
     min_track_record_length,
     pbo,
     probabilistic_sharpe,
     sharpes,
-    stepm,
-    superiority,
 )
 from tradenas.stats.series import as_matrix, as_series
 from tradenas.trials.explain import Facts, what_would_change, why
@@ -149,11 +148,11 @@ def judge(
     baselines: Sequence[str],
     champion: str,
     best_baseline: str,
-    hold: str | None,
     selection_DN: npt.ArrayLike,
     selection_names: Sequence[str],
     trials_by_stage: Mapping[str, int],
     days_per_year: int,
+    hold: str | None = "hold",
     gross_D: npt.ArrayLike | None = None,
     alpha: float = 0.05,
     reps: int = 2000,
@@ -177,11 +176,11 @@ def judge(
         baselines: their names.
         champion: the finalist chosen on the selection zone (never here).
         best_baseline: the baseline chosen on the selection zone, or `"flat"`.
-        hold: name of buy and hold among the baselines; None only where holding makes no sense.
         selection_DN: daily net P&L on the selection zone of every trial scored there, the champion among them.
         selection_names: their names.
         trials_by_stage: how many configurations the ledger counted, by stage.
         days_per_year: 365 or 252.
+        hold: name of buy and hold among the baselines; None only where holding makes no sense.
         gross_D: the champion's vault P&L before costs; with it the sentences speak about costs.
         alpha: size of the gate.
         reps: bootstrap resamples of each test.
@@ -190,6 +189,17 @@ def judge(
 
     Raises:
         ConfigError: names that do not match, days that do not match, NaN, or fewer than 8 days.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = judge(
+    ...     vault_DK=rng.normal(size=(365, 2)) * 0.01, finalists=("a", "b"),
+    ...     baselines_DB=rng.normal(size=(365, 1)) * 0.01, baselines=("hold",),
+    ...     champion="a", best_baseline="hold",
+    ...     selection_DN=rng.normal(size=(365, 2)) * 0.01, selection_names=("a", "b"),
+    ...     trials_by_stage={"search": 200, "selection": 2}, days_per_year=365, reps=200,
+    ... )
+    >>> found.exit_code
+    3
     """
     vault_DK = _named(vault_DK, finalists, "vault_DK")
     baselines_DB = _named(baselines_DB, baselines, "baselines_DB")
@@ -207,16 +217,10 @@ def judge(
     if gross is not None and len(gross) != days:
         raise ConfigError("gross_D", got=f"{len(gross)} days", expected=f"{days}, as the finalists")
 
-    tests = {
-        name: superiority(vault_DK, series_D, reps=reps, seed=seed_for(seed, "verdict", "spa", name))
-        for name, series_D in benchmarks.items()
-    }
-    superior = {
-        name: stepm(
-            vault_DK, series_D, names=finalists, alpha=alpha, reps=reps, seed=seed_for(seed, "verdict", "spa", name)
-        )
-        for name, series_D in benchmarks.items()
-    }
+    tests, superior = {}, {}
+    for name, series_D in benchmarks.items():
+        stream = seed_for(seed, "verdict", "spa", name)
+        tests[name], superior[name] = compare(vault_DK, series_D, names=finalists, alpha=alpha, reps=reps, seed=stream)
     hardest = max(tests, key=lambda name: tests[name].p_consistent)
     pair = bootstrap_interval(
         np.column_stack([champion_D, best_D]),
