@@ -86,6 +86,16 @@ def test_equity_ends_where_the_sum_of_the_days_ends(record):
     )
 
 
+def test_a_line_breaks_between_the_zones_and_goes_on_at_its_level(record):
+    root = ET.fromstring(equity(record, width=880))
+    d = next(n.get("d") for n in root.iter("path") if n.get("class") == "curve champion")
+    first, second = d.removeprefix("M").split("M")
+    assert NUMBER.findall(first)[-1] == NUMBER.findall(second)[1]
+    assert float(NUMBER.findall(second)[0]) > float(NUMBER.findall(first)[-2]) + 1
+    vault = next(n for n in root.iter("rect") if n.get("class") == "zone vault")
+    assert float(vault.get("x")) == pytest.approx(float(NUMBER.findall(second)[0]), abs=0.06)
+
+
 def test_drawdown_starts_from_nothing_and_never_rises_above_it(record):
     for line in underwater(record):
         assert (line.total_D <= 0).all()

@@ -41,6 +41,7 @@ class Frame:
     x: Scale
     y: Scale
     wide: bool
+    vault_from: int | None
 
 
 def curves(record: RunRecord, *, gross: bool = True) -> tuple[Curve, ...]:
@@ -88,14 +89,25 @@ def frame(record: RunRecord, lines: tuple[Curve, ...], label: str, size: tuple[i
     for ms, name in time_ticks(x.low, x.high, 9 if wide else 5):
         sheet.line(x(ms), bottom, x(ms), bottom + 4, "axis")
         sheet.text(x(ms), bottom + 17, name, "tick", "middle")
-    return Frame(sheet=sheet, x=x, y=y, wide=wide)
+    vault = record.daily.span("vault") if record.daily is not None else None
+    return Frame(sheet=sheet, x=x, y=y, wide=wide, vault_from=vault[0] if vault is not None else None)
 
 
-def path(line: Curve, frame: Frame) -> str:
-    """The way of a line over a frame, from 0 at the start of its first day; each day stands at its end."""
-    xs, ys = thin(line.day_D.astype(np.float64) + DAY_MS, line.total_D, 1600 if frame.wide else 800)
-    start = float(line.day_D[0])
-    return path_of([frame.x(v) for v in (start, *xs)], [frame.y(v) for v in (0.0, *ys)])
+def path(line: Curve, frame: Frame) -> list[str]:
+    """The ways of a line over a frame: one a zone, since nobody traded in the rows between them.
+
+    Each day stands at its end; a zone starts from the level at which the one before it ended, the first from 0.
+    """
+    cut = int(np.searchsorted(line.day_D, frame.vault_from)) if frame.vault_from is not None else 0
+    ways, level = [], 0.0
+    for part in (slice(0, cut), slice(cut, None)):
+        day_D, total_D = line.day_D[part], line.total_D[part]
+        if len(day_D):
+            xs, ys = thin(day_D.astype(np.float64) + DAY_MS, total_D, 800 if frame.wide else 400)
+            xs, ys = np.append(float(day_D[0]), xs), np.append(level, ys)
+            ways.append(path_of([frame.x(v) for v in xs], [frame.y(v) for v in ys]))
+            level = float(total_D[-1])
+    return ways
 
 
 def _zone_bands(sheet: Sheet, record: RunRecord, x: Scale, top: float, bottom: float) -> None:

@@ -36,10 +36,11 @@ def drawdown(record: RunRecord, *, width: int) -> Markup | None:
     )
     sheet, x, y = made.sheet, made.x, made.y
     for line in reversed(lines):
-        way = path(line, made)
+        ways = path(line, made)
         if line.cls == "champion":
-            sheet.add("path", d=f"{way}V{y(0):.1f}H{x(float(line.day_D[0])):.1f}Z", class_="area champion")
-        sheet.add("path", d=way, class_=f"curve {line.cls}")
+            filled = (f"{way}V{y(0):.1f}H{way[1:].split()[0]}Z" for way in ways)
+            sheet.add("path", d="".join(filled), class_="area champion")
+        sheet.add("path", d="".join(ways), class_=f"curve {line.cls}")
     if made.wide:
         for i, (line, depth) in enumerate(zip(lines, depths, strict=True)):
             sheet.text(x.stop + 10, y.stop + 16 + 38 * i, fit(line.label, 138), f"label {line.cls}")

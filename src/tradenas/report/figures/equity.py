@@ -31,7 +31,7 @@ def equity(record: RunRecord, *, width: int) -> Markup | None:
     )
     sheet, x, y = made.sheet, made.x, made.y
     for line in reversed(lines):
-        sheet.add("path", d=path(line, made), class_=f"curve {line.cls}")
+        sheet.add("path", d="".join(path(line, made)), class_=f"curve {line.cls}")
     if made.wide:
         places = spread([y(end) - 6 for end in final], 34, y.stop + 10, y.start - 14)
         for line, end, at in zip(lines, final, places, strict=True):

@@ -44,7 +44,8 @@ def sweep(record: RunRecord, *, width: int) -> Markup | None:
     marked = [(paid, f"this study pays {decimal(paid, 1)}", "baseline")] if paid is not None else []
     marked += [(even, f"break-even {decimal(even, 1)}", "champion")] if shown_even and even is not None else []
     for i, (bps, words, cls) in enumerate(sorted(marked)):
-        _mark(sheet, x, y, bps, words, cls, left=i == 0 and x(bps) - x.start > 140)
+        left = x.stop - x(bps) < 140 or (i == 0 and x(bps) - x.start > 140)
+        _mark(sheet, x, y, bps, words, cls, left=left, at=y.stop + 12 + 16 * i)
     sheet.add("path", d=path_of([x(bps) for bps, _, _ in points], [y(v) for v in values]), class_="curve champion")
     for bps, sharpe, total in points:
         said = f"{decimal(bps, 1)} bps: net Sharpe {decimal(sharpe)}, total {percent(total, sign=True)}"
@@ -52,9 +53,7 @@ def sweep(record: RunRecord, *, width: int) -> Markup | None:
     return sheet.svg()
 
 
-def _mark(sheet: Sheet, x: Scale, y: Scale, bps: float, words: str, cls: str, *, left: bool) -> None:
-    """A dashed line at a cost, its words on the side that keeps them inside and apart."""
+def _mark(sheet: Sheet, x: Scale, y: Scale, bps: float, words: str, cls: str, *, left: bool, at: float) -> None:
+    """A dashed line at a cost, with its words at its left or right, on the height `at`."""
     sheet.line(x(bps), y.start, x(bps), y.stop, f"reference {cls}")
-    left = left or x.stop - x(bps) < 140
-    at = y.stop + (12 if left else 28)
     sheet.text(x(bps) + (-6 if left else 6), at, words, f"label {cls}", "end" if left else "start")

@@ -56,7 +56,7 @@ def _gap(ms: int | None) -> str:
 def _zones(record: RunRecord) -> object:
     cut = record.data.zones
     rows = [
-        (name, task, span(zone.from_ms, zone.to_ms), count(zone.stop - zone.start))
+        (name, task, el("span", span(zone.from_ms, zone.to_ms), class_="when"), count(zone.stop - zone.start))
         for name, task, zone in (
             ("search", "weights are trained and architectures ranked", cut.search),
             ("selection", "finalists are retrained and compared with baselines", cut.selection),

@@ -46,7 +46,9 @@ def coupling(record: RunRecord) -> Section:
     words += [f"; top five in common {percent(found.top5_overlap, 0)}"] if found.top5_overlap is not None else []
     if ceiling is not None:
         words += [". Ceiling", el("span", interval(ceiling), class_="figure")]
-        words += ["between two standalone trainings with other seeds: no supernet can rank better than that"]
+        words += [
+            "is how far two standalone trainings with other seeds agree: a supernet can hardly rank better than that"
+        ]
     words += [". On the diagonal both agree" + ("; the large dot is the champion." if _has_champion(record) else ".")]
     caption = join(words)
     read = "Ranks by the supernet and alone. Use the left and right arrow keys to read out each architecture."

@@ -17,7 +17,7 @@ from tradenas.report.wording import DASH, count, decimal, elapsed, interval, per
 __all__ = ["candidates", "strategies"]
 
 TOP = 20
-DIGITS = {"ic": 3, "loss": 3}
+DIGITS = {"ic": 3, "rank_ic": 3, "loss": 3}
 NOTE = (
     "“Tried” counts the configurations that were tried for a strategy: a baseline deserves the same search as a "
     "network. Seeds are trainings of one architecture from other starts; they are no trials, but their spread is part "
@@ -117,20 +117,19 @@ def _top(search: SearchRecord) -> Markup:
     top = search.candidates[:TOP]
     if not top:
         return absent("No candidate was kept.")
-    names = list(dict.fromkeys(key for candidate in top for key in candidate.scores))
-    heads = [el("strong", n) if n == search.metric else n.replace("_", " ") for n in names]
+    names = [n for n in dict.fromkeys(key for candidate in top for key in candidate.scores) if n != search.metric]
     return table(
         f"Best {len(top)} of {count(search.num_scored)} by {search.metric}, as the supernet scored them",
-        ["rank", "digest", *heads, "architecture"],
-        [_candidate(candidate, names) for candidate in top],
-        text=(1, 2 + len(names)),
+        ["rank", "digest", el("strong", search.metric), "architecture", *(n.replace("_", " ") for n in names)],
+        [_candidate(candidate, search.metric, names) for candidate in top],
+        text=(1, 3),
     )
 
 
-def _candidate(candidate: Candidate, names: list[str]) -> list[object]:
+def _candidate(candidate: Candidate, metric: str, names: list[str]) -> list[object]:
     def shown(name: str) -> str:
         value = candidate.scores.get(name)
         return percent(value) if name == "accuracy" else decimal(value, DIGITS.get(name, 2))
 
     recipe = el("span", describe(candidate.architecture), class_="recipe")
-    return [count(candidate.rank), el("code", candidate.digest[:10]), *map(shown, names), recipe]
+    return [count(candidate.rank), el("code", candidate.digest[:10]), shown(metric), recipe, *map(shown, names)]
