@@ -43,17 +43,14 @@ def sweep(record: RunRecord, *, width: int) -> Markup | None:
     sheet.text((x.start + x.stop) / 2, height - 8, "cost of a unit of turnover, bps", "axis-name", "middle")
     marked = [(paid, f"this study pays {decimal(paid, 1)}", "baseline")] if paid is not None else []
     marked += [(even, f"break-even {decimal(even, 1)}", "champion")] if shown_even and even is not None else []
+    for bps, _, cls in marked:
+        sheet.line(x(bps), y.start, x(bps), y.stop, f"reference {cls}")
     for i, (bps, words, cls) in enumerate(sorted(marked)):
         left = x.stop - x(bps) < 140 or (i == 0 and x(bps) - x.start > 140)
-        _mark(sheet, x, y, bps, words, cls, left=left, at=y.stop + 12 + 16 * i)
+        at = (x(bps) + (-6 if left else 6), y.stop + 12 + 16 * i)
+        sheet.text(*at, words, f"label {cls}", "end" if left else "start")
     sheet.add("path", d=path_of([x(bps) for bps, _, _ in points], [y(v) for v in values]), class_="curve champion")
     for bps, sharpe, total in points:
         said = f"{decimal(bps, 1)} bps: net Sharpe {decimal(sharpe)}, total {percent(total, sign=True)}"
         sheet.add("g", el("title", said), el("circle", cx=x(bps), cy=y(sharpe), r=3.5, class_="dot champion"))
     return sheet.svg()
-
-
-def _mark(sheet: Sheet, x: Scale, y: Scale, bps: float, words: str, cls: str, *, left: bool, at: float) -> None:
-    """A dashed line at a cost, with its words at its left or right, on the height `at`."""
-    sheet.line(x(bps), y.start, x(bps), y.stop, f"reference {cls}")
-    sheet.text(x(bps) + (-6 if left else 6), at, words, f"label {cls}", "end" if left else "start")
