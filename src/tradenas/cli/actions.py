@@ -60,16 +60,20 @@ def guarded(json: bool, action: Callable[[Say], int]) -> NoReturn:
         code = INTERRUPTED
     except TradenasError as error:
         code = USAGE if isinstance(error, ConfigError) else FAULT
-        kind = type(error).__name__
-        if json:
-            facts = {"error": kind, "message": str(error), "where": error.place, "hint": error.fix, "code": code}
-            sys.stdout.write(jsonlib.dumps(facts, indent=2) + "\n")
-        else:
-            sys.stderr.write(f"{kind}: {error}\n")
+        _told(json, type(error).__name__, str(error), place=error.place, hint=error.fix, code=code)
     except OSError as error:
         code = FAULT
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        _told(json, type(error).__name__, str(error), place=str(error.filename or ""), hint=None, code=code)
     raise typer.Exit(code)
+
+
+def _told(json: bool, kind: str, message: str, *, place: str, hint: str | None, code: int) -> None:
+    """A fault, for people or as the one JSON object."""
+    if json:
+        facts = {"error": kind, "message": message, "where": place, "hint": hint, "code": code}
+        sys.stdout.write(jsonlib.dumps(facts, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"{kind}: {message}\n")
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:

@@ -152,12 +152,16 @@ def run_search(
     events: Events | None = None,
     owner: str = "",
     save_every_s: float = 30.0,
+    before_save: Callable[[], None] | None = None,
 ) -> list[Candidate]:
     """Runs a method in a folder: resumes, calls its epochs, saves, logs.  The only epoch loop there is.
 
     A run killed at any instruction and started again gives the same bits as one that was left alone: every random
     choice is drawn from (seed, its path), and the state is saved whole.  Saving goes by time, which changes nothing
     but how much work is lost.
+
+    Args:
+        before_save: makes what `on_trial` was told durable: a saved state does not tell it again.
 
     Raises:
         FolderError: the folder holds another run's state, or no intact generation.
@@ -179,6 +183,8 @@ def run_search(
             note = " ".join(f"{name} {value:.4g}" for name, value in log.items())
             events.progress.advance("search", epoch + 1, note)
             if epoch == num - 1 or time.monotonic() - last_save >= save_every_s:
+                if before_save is not None:
+                    before_save()
                 save(folder, state.tensors(), {"epoch": epoch, "state": state.meta()}, owner=owner)
                 last_save = time.monotonic()
         candidates = method.finish(task, state)

@@ -15,7 +15,7 @@ import difflib
 import hashlib
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,15 +23,21 @@ from typing import Any, Literal
 from tradenas.atomic import canonical_json
 from tradenas.data import Repairs
 from tradenas.errors import ConfigError
-from tradenas.features import DEFAULT_INDICATORS, Target
+from tradenas.features import DEFAULT_INDICATORS, INDICATORS, Target
 from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import SPOS
 from tradenas.space import Chain
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
 from tradenas.train.loop import Training
+from tradenas.trials.baselines import BASELINES
 
 __all__ = ["DataConfig", "FeatureConfig", "RunnerConfig", "StudyConfig", "TrialConfig", "ZoneConfig", "read_config"]
+
+
+def _distinct(place: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ConfigError(place, got=str(list(names)), expected="each name once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,11 @@ class FeatureConfig:
     indicators: tuple[str, ...] = tuple(str(name) for name in DEFAULT_INDICATORS)
     window: int = 100
 
+    def __post_init__(self) -> None:
+        for name in self.indicators:
+            INDICATORS[name]
+        _distinct("features.indicators", self.indicators)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ZoneConfig:
@@ -82,6 +93,12 @@ class ZoneConfig:
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     valid: float = 0.25
     embargo: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.valid < 1.0:
+            raise ConfigError("zones.valid", got=self.valid, expected="a share between 0 and 1")
+        if self.embargo < 0:
+            raise ConfigError("zones.embargo", got=self.embargo, expected="0 or more rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +138,9 @@ class TrialConfig:
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ConfigError(f"trials.{name}", got=getattr(self, name), expected=f"{low} or more")
+        for name in self.baselines:
+            BASELINES[name]
+        _distinct("trials.baselines", self.baselines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +156,11 @@ class RunnerConfig:
     kind: Literal["process", "inline"] = "process"
     workers: int = 0
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low in (("workers", 0), ("threads", 1)):
+            if getattr(self, name) < low:
+                raise ConfigError(f"runner.{name}", got=getattr(self, name), expected=f"{low} or more")
 
 
 @dataclass(frozen=True, kw_only=True)

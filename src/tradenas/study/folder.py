@@ -26,14 +26,19 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, runs: Path, config: StudyConfig, *, command: str) -> RunFolder:
-        """The folder of a study; made, or found where the same study has run before."""
+    def create(cls, runs: Path, config: StudyConfig, *, base: Path, command: str) -> RunFolder:
+        """The folder of a study; made, or found where the same study has run before.
+
+        Args:
+            base: where relative paths of the configuration start; a resume from elsewhere must know.
+            command: what is written down as the way to do this again.
+        """
         folder = cls(runs / f"{config.name}-{config.digest}")
         for part in ("data", "search", "retrain", "report"):
             (folder.path / part).mkdir(parents=True, exist_ok=True)
         if not folder.study.exists():
+            write_json(folder.environment, {**environment(config, command), "base": str(base.resolve())})
             write_text(folder.study, config.to_toml())
-            write_json(folder.environment, environment(config, command))
         return folder
 
     @classmethod
@@ -51,6 +56,11 @@ class RunFolder:
     def config(self) -> StudyConfig:
         """The resolved study."""
         return read_config(self.study)
+
+    @property
+    def base(self) -> Path:
+        """Where relative paths of the configuration start."""
+        return Path(self.read(self.environment)["base"])
 
     @property
     def study(self) -> Path:

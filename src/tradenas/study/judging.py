@@ -52,6 +52,7 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
     opened = Vault(zones.vault, ledger).open(
         f"judge {champion} and {len(rows) - 1} others chosen on the selection zone", subject=subject, again=again
     )
+    folder.verdict.unlink(missing_ok=True)  # a look without its watermark must not outlive the next one
     bench = Bench.at(folder, config, ledger, events, folder.all_rows)
     traded, voices, each = speak_in_vault(bench, rows, opened)
     names = [r["name"] for r in rows]

@@ -142,11 +142,11 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
         done = [outcomes[spec.id] for spec in specs[strategy.name]]
         try:
             voices = voices_of(bench, strategy, done, "selection", bench.zones.selection)
+            results = [bench.trade(bench.zones.selection, voice) for voice in voices]
         except DivergedError as error:
             bench.ledger.record("retrain", strategy.name, digest=_digest(strategy), error=str(error))
             events.write("failed", stage="retrain", name=strategy.name, error=str(error))
             continue
-        results = [bench.trade(bench.zones.selection, voice) for voice in voices]
         bench.ledger.record_many(_trials(strategy, results))
         each = results[1:] if len(results) > 1 else results
         traded.append(results[0])
@@ -347,11 +347,11 @@ def couple(bench: Bench) -> dict[str, Any]:
             key = f"{candidate.architecture.digest}/{seed}"
             try:
                 voice = bench.together([outcome], "valid")[0]
+                usable_T = bench.data.usable(voice.reach)[fold.valid.slice]
+                scores = evaluator.trade(voice.signal_T, voice.scale, usable_T)
             except DivergedError as error:
                 trials.append(Trial(stage="coupling", key=key, digest=candidate.architecture.digest, error=str(error)))
                 continue
-            usable_T = bench.data.usable(voice.reach)[fold.valid.slice]
-            scores = evaluator.trade(voice.signal_T, voice.scale, usable_T)
             scores = {k: v for k, v in scores.items() if np.isfinite(v)}
             if outcome.result is not None:
                 scores["loss"] = min(log.get("valid_loss", log["loss"]) for log in outcome.result["history"])

@@ -79,8 +79,9 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         seed=config.seed,
     )
     began = time.perf_counter()
-    candidates = run_search(config.search, task, folder.path / "search", events=events, owner=config.digest)
-    counting.flush()
+    candidates = run_search(
+        config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush
+    )
     network = Network(space, Layout(groups=data.groups, transforms=data.transforms))
     told = [
         {**plain, "rank": rank, "digest": c.architecture.digest, "params": network.count(c.architecture).parameters}

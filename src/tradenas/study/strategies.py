@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tradenas.errors import DivergedError
 from tradenas.space import Architecture
 from tradenas.splits import Span
 from tradenas.stats import bootstrap_interval
@@ -72,8 +73,13 @@ def ensemble(
     Args:
         calibration: their signals on the calibration rows; the mean's size is measured there, which is smaller than
             the mean size where trainings disagree.
+
+    Raises:
+        DivergedError: a signal there is not finite.
     """
     scale = signal_scale(np.mean(calibration, axis=0), usable_C)
+    if not np.isfinite(scale[0]):
+        raise DivergedError("signals on the calibration rows", got=str(scale[0]), expected="finite numbers")
     return Speaker(signal_T=np.mean(signals, axis=0), scale=float(scale[0]), banded=True, reach=reach)
 
 

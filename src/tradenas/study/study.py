@@ -91,14 +91,14 @@ class Study:
         Raises:
             TradenasError: whatever went wrong; what was done so far stays, and running again goes on from there.
         """
-        folder = RunFolder.create(Path(runs), self.config, command=command)
+        folder = RunFolder.create(Path(runs), self.config, base=self.base, command=command)
         return run_in(folder, self.config, base=self.base, progress=progress, again=open_vault_again)
 
     @staticmethod
     def resume(path: Path | str, *, progress: Progress | None = None, open_vault_again: bool = False) -> StudyResult:
         """Goes on with a run folder, by the configuration that lies in it."""
         folder = RunFolder.existing(Path(path))
-        return run_in(folder, folder.config(), base=Path.cwd(), progress=progress, again=open_vault_again)
+        return run_in(folder, folder.config(), base=folder.base, progress=progress, again=open_vault_again)
 
 
 def run_in(

@@ -135,4 +135,11 @@ def train_epoch(
         weight = float(batch.weight_BS.sum())
         summed, rows = summed + value * weight, rows + weight
     network.eval()
-    return {"loss": summed / max(rows, 1.0), "skipped": float(skipped)}
+    if not rows:
+        raise DivergedError(
+            f"{stream}, epoch {epoch}",
+            got=f"no step out of {skipped} with a finite loss",
+            expected="finite numbers",
+            fix="lower training.lr or training.clip, and look at the features' sizes",
+        )
+    return {"loss": summed / rows, "skipped": float(skipped)}
