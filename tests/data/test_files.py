@@ -23,7 +23,7 @@ from tradenas.errors import CandleError, TradenasError
 HOUR = 3_600_000
 START = 1_704_067_200_000  # Monday 2024-01-01
 HEADER = "timestamp,open,high,low,close,volume"
-SHARED = Path("/work/shared/data")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def cells(rows: int = 24) -> list[list[str]]:
