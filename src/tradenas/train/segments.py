@@ -56,13 +56,15 @@ class Segments:
         objective: Objective,
         device: torch.device | str = "cpu",
     ) -> None:
-        usable_T = data.usable(reach)
+        usable_T = data.learnable(reach)
         usable_T[: span.start] = False
         usable_T[span.stop :] = False
-        rows = len(data)
-        if length + reach - 1 > rows:
+        if length + reach - 1 > span.stop:
             raise ConfigError(
-                "segment", got=f"{length} targets and {reach - 1} rows of history", expected=f"at most {rows} rows"
+                "training.segment",
+                got=f"{length} targets and {reach - 1} rows of history",
+                expected=f"at most {span.stop} rows",
+                fix="use shorter segments, a shorter lookback, or more candles",
             )
         if not usable_T.any():
             raise ConfigError(
@@ -80,33 +82,43 @@ class Segments:
         self._y_T = torch.from_numpy(labels_T).to(device)
         self._weight_T = torch.from_numpy(usable_T.astype(np.float32)).to(device)
 
-    def starts(self, rng: np.random.Generator) -> IntArray:
-        """First target rows of one epoch's segments, shuffled; every usable row but a few at the ends is in one."""
-        offset = int(rng.integers(self.length))
-        first = max(self.span.start - offset, self.reach - 1)
-        grid = np.arange(first, self.span.stop, self.length)
-        grid = np.unique(np.minimum(grid, len(self.usable_T) - self.length))
-        holds = self._before_T[grid + self.length] > self._before_T[grid]
-        return rng.permutation(grid[holds])
+    def cut(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """One epoch's segments, shuffled: their first rows, and how many rows at the front of each another one has.
 
-    def batch(self, starts: IntArray) -> Batch:
-        """The segments whose targets begin at these rows."""
+        Each usable row is a target once.  The segments lie on a grid with a random offset, and one more at each end
+        of the span takes the rest; none reads a row at or past the end of the span, be it only into the moments of a
+        batch norm.
+        """
+        low, last = self.reach - 1, self.span.stop - self.length
+        offset = int(rng.integers(self.length))
+        grid = np.arange(last - offset, max(low, self.span.start - self.length + 1) - 1, -self.length)
+        first = np.unique(np.concatenate([[max(low, grid[-1] - self.length) if len(grid) else low], grid, [last]]))
+        covered = np.concatenate([[0], np.maximum(first[:-1] + self.length - first[1:], 0)])
+        holds = self._before_T[first + self.length] > self._before_T[first + covered]
+        order = rng.permutation(int(holds.sum()))
+        return first[holds][order], covered[holds][order]
+
+    def batch(self, first: IntArray, covered: IntArray) -> Batch:
+        """The segments whose targets begin at these rows, without the weights of the rows that others have."""
         width = self.reach - 1 + self.length
         features = self.x_TF.shape[1]
         windows = self.x_TF.as_strided((len(self.x_TF) - width + 1, width * features), (features, 1))
-        first = torch.from_numpy(starts).to(self.x_TF.device)
-        x_BTF = windows.index_select(0, first - (self.reach - 1)).view(len(starts), width, features)
+        at = torch.from_numpy(first).to(self.x_TF.device)
+        x_BTF = windows.index_select(0, at - (self.reach - 1)).view(len(first), width, features)
         rows = (len(self._y_T) - self.length + 1, self.length)
-        y_BS = self._y_T.as_strided(rows, (1, 1)).index_select(0, first)
-        weight_BS = self._weight_T.as_strided(rows, (1, 1)).index_select(0, first)
+        y_BS = self._y_T.as_strided(rows, (1, 1)).index_select(0, at)
+        weight_BS = self._weight_T.as_strided(rows, (1, 1)).index_select(0, at)
+        if covered.any():
+            own_BS = torch.from_numpy(np.arange(self.length) >= covered[:, None]).to(self.x_TF.device)
+            weight_BS = weight_BS * own_BS
         return Batch(x_BTF, y_BS, weight_BS)
 
     def epoch(self, rng: np.random.Generator, *, targets: int) -> Iterator[Batch]:
         """One pass, about `targets` rows a batch."""
         per_batch = max(1, targets // self.length)
-        starts = self.starts(rng)
-        for at in range(0, len(starts), per_batch):
-            yield self.batch(starts[at : at + per_batch])
+        first, covered = self.cut(rng)
+        for at in range(0, len(first), per_batch):
+            yield self.batch(first[at : at + per_batch], covered[at : at + per_batch])
 
     def steps(self, *, targets: int) -> int:
         """About how many batches an epoch has."""
