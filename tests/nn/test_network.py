@@ -172,3 +172,17 @@ def test_restricting_shrinks_the_parameters():
     big, small = Network(SPACE, LAYOUT), Network(space, LAYOUT)
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in big.parameters())
     assert np.isfinite(space.size())
+
+
+def test_shrinking_moves_reached_taps_towards_zero_and_not_past_it():
+    network = Network(SPACE, LAYOUT, seed=1)
+    taps = network.inputs.taps
+    with torch.no_grad():
+        taps.fill_(0.05)
+        taps[:, 1] = -0.01
+    taps.grad = torch.ones_like(taps)
+    taps.grad[:, 10:] = 0.0  # a lookback of 10: later taps were not reached
+    network.inputs.shrink(0.02)
+    assert torch.allclose(taps[:, 0], torch.tensor(0.03))
+    assert bool((taps[:, 1] == 0.0).all())
+    assert torch.allclose(taps[:, 10:], torch.tensor(0.05))

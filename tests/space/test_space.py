@@ -42,15 +42,18 @@ def test_samples_belong_and_round_trip(seed):
 
 def test_sampling_is_uniform_over_each_choice():
     rng = rng_for(0, "uniform")
-    ops = [SPACE.sample(rng)["layer0/op"] for _ in range(3000)]
-    shares = [ops.count(op) / 3000 for op in ("skip", "dense", "gated")]
+    drawn = [SPACE.sample(rng) for _ in range(6000)]
+    ops = [a["layer1/op"] for a in drawn if a["depth"] == 2]
+    shares = [ops.count(op) / len(ops) for op in ("skip", "dense", "gated")]
     assert np.allclose(shares, 1 / 3, atol=0.03)
+    assert "skip" not in {a["layer0/op"] for a in drawn}
 
 
 def test_inactive_choices_are_absent():
     shallow = SPACE.walk(lambda c: 1 if c.name == "depth" else c.options[0])
     assert not any(name.startswith("layer1") for name in shallow)
-    assert "layer0/activation" not in shallow  # skip has none
+    gated = SPACE.walk(lambda c: "gated" if c.name == "layer0/op" else c.options[0])
+    assert "layer0/activation" not in gated  # it ends in its own
 
 
 def test_restrict_and_fix():

@@ -62,6 +62,18 @@ class Inputs(nn.Module):
         """Closed taps: the filters say nothing until the data open them, or they would be so much noise."""
         nn.init.zeros_(self.taps)
 
+    def shrink(self, amount: float) -> None:
+        """Moves the taps that the last step reached towards 0 by `amount`, not past it.
+
+        The proximal step of the lasso (Tibshirani 1996; ISTA, Daubechies et al. 2004): of some thousand taps a market
+        uses a few, and the rest would be fitted to noise.  Taps outside the step's lookback are left alone.
+        """
+        if amount == 0.0 or self.taps.grad is None:
+            return
+        with torch.no_grad():
+            shrunk = torch.sign(self.taps) * (self.taps.abs() - amount).clamp_min(0.0)
+            self.taps.copy_(torch.where(self.taps.grad != 0, shrunk, self.taps))
+
     def forward(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
         x_BTF = self.switched(self.block(x_BTF, mixture), mixture)
         return torch.cat([x_BTF, self.filtered(x_BTF, mixture)], dim=-1)

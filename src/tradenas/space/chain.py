@@ -27,7 +27,8 @@ class Chain:
 
     Args:
         depths: numbers of layers on offer.
-        ops: operations on offer in every layer; see `tradenas.nn.ops`.
+        ops: operations on offer in every layer; see `tradenas.nn.ops`.  The first layer never skips where it has a
+            choice: it turns features into channels, and cropping features by their order means nothing.
         widths: channels after a layer.
         activations: what follows an op that is linear.
         norms: `none`, `layer` (per row, streamable) or `batch` (over rows; ranking recalibrates it per subnet).
@@ -71,19 +72,20 @@ class Chain:
             *(Choice(name=f"input/group/{group}", options=("off", "on")) for group in self.groups),
             Choice(name="depth", options=self.depths),
         ]
-        weighted = tuple(op for op in self.ops if op != "skip")
+        weighted = tuple(op for op in self.ops if op != "skip") or self.ops
         linear = tuple(op for op in self.ops if op not in SELF_ACTIVATED)
         for i in range(max(self.depths)):
             layer = f"layer{i}"
             deep: dict[str, tuple[Option, ...]] = {"depth": tuple(d for d in self.depths if d > i)}
-            choices.append(Choice(name=f"{layer}/op", options=self.ops, when=deep))
+            ops = weighted if i == 0 else self.ops
+            choices.append(Choice(name=f"{layer}/op", options=ops, when=deep))
             choices.append(Choice(name=f"{layer}/width", options=self.widths, when=deep))
-            for what, options, ops in (
+            for what, options, having in (
                 ("activation", self.activations, linear),
                 ("norm", self.norms, weighted),
                 ("dropout", self.dropouts, weighted),
             ):
-                if ops:
-                    when: dict[str, tuple[Option, ...]] = {**deep, f"{layer}/op": ops}
+                if having and having != ("skip",):
+                    when: dict[str, tuple[Option, ...]] = {**deep, f"{layer}/op": having}
                     choices.append(Choice(name=f"{layer}/{what}", options=options, when=when))
         return SearchSpace(choices)

@@ -118,7 +118,7 @@ class TrialConfig:
         reps: bootstrap resamples behind every interval and test.
     """
 
-    training: Training = field(default_factory=lambda: Training(epochs=15))
+    training: Training = field(default_factory=lambda: Training(epochs=30))
     top_k: int = 5
     seeds: int = 3
     random: int = 3

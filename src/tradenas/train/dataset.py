@@ -82,8 +82,15 @@ class Dataset:
         return len(self.x_TF)
 
     def usable(self, reach: int) -> BoolArray:
-        """Rows that a model which reads `reach` rows (its own included) can learn from and be scored on."""
-        return reachable(self.gap_T, self.ready_T, reach) & np.isfinite(self.y_T) & np.isfinite(self.bar_return_T)
+        """Rows on which a model that reads `reach` rows, its own included, can be traded.
+
+        The label plays no part: whether a price will end up tied is not known when the position is taken.
+        """
+        return reachable(self.gap_T, self.ready_T, reach) & np.isfinite(self.bar_return_T)
+
+    def learnable(self, reach: int) -> BoolArray:
+        """Rows of these that have a label to learn from."""
+        return self.usable(reach) & np.isfinite(self.y_T)
 
 
 def reachable(gap_T: BoolArray, ready_T: BoolArray, reach: int) -> BoolArray:

@@ -112,8 +112,8 @@ def fit(
 
 
 def mean_loss(objective: Objective, data: Dataset, span: Span, output_T: Float32Array, reach: int) -> float:
-    """Mean loss of what a network said of the usable rows of a span."""
-    usable_T = data.usable(reach)[span.start : span.stop]
+    """Mean loss of what a network said of the labelled rows of a span."""
+    usable_T = data.learnable(reach)[span.start : span.stop]
     if not usable_T.any():
         return math.inf
     label = torch.from_numpy(objective.labels(data)[span.slice][usable_T])

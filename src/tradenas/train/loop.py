@@ -27,6 +27,7 @@ class Training:
         epochs: passes over the training rows.
         lr: peak learning rate of AdamW; it warms up over the first 5 % of the steps and falls to 0 as a cosine.
         weight_decay: decoupled, on weights of two axes or more.
+        tap_l1: L1 penalty on the taps of the lookback filters, in units of the learning rate.
         segment: consecutive targets that share their history (S).
         batch: targets in a step; `batch // segment` segments.
         clip: largest norm of the gradient.
@@ -38,11 +39,12 @@ class Training:
     epochs: int = 20
     lr: float = 3e-3
     weight_decay: float = 1e-2
+    tap_l1: float = 0.5
     segment: int = 64
     batch: int = 1024
     clip: float = 1.0
     holdout: float = 0.2
-    patience: int = 5
+    patience: int = 6
 
     def __post_init__(self) -> None:
         for name, low in (("epochs", 1), ("segment", 1), ("batch", 1), ("patience", 0)):
@@ -53,8 +55,9 @@ class Training:
                 raise ConfigError(f"training.{name}", got=getattr(self, name), expected="a number above 0")
         if not 0.0 <= self.holdout < 1.0:
             raise ConfigError("training.holdout", got=self.holdout, expected="a share from 0 up to but not with 1")
-        if self.weight_decay < 0:
-            raise ConfigError("training.weight_decay", got=self.weight_decay, expected="0 or more")
+        for name in ("weight_decay", "tap_l1"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"training.{name}", got=getattr(self, name), expected="0 or more")
 
     def lr_at(self, step: float, total: int) -> float:
         """The learning rate of one step out of `total`."""
@@ -132,6 +135,7 @@ def train_epoch(
             continue
         in_a_row = 0
         optimizer.step()
+        network.inputs.shrink(training.tap_l1 * float(optimizer.param_groups[0]["lr"]))
         weight = float(batch.weight_BS.sum())
         summed, rows = summed + value * weight, rows + weight
     network.eval()

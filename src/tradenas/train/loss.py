@@ -18,7 +18,7 @@ from tradenas.typing import FloatArray
 __all__ = ["Objective"]
 
 #: Labels are cut at this many standard deviations: one crash must not outweigh a year of candles.
-CUT = 4.0
+CUT = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
