@@ -66,7 +66,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module 'tradenas' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE[name]), name)
+    try:
+        return getattr(importlib.import_module(_MODULE[name]), name)
+    except ModuleNotFoundError as error:
+        from tradenas.errors import MissingExtra
+
+        missing = MissingExtra.behind(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 def __dir__() -> list[str]:

@@ -164,3 +164,17 @@ class MissingExtra(TradenasError, ImportError):
             expected=f"the extra {extra!r}",
             fix=f"run: pip install 'tradenas[{extra}]'",
         )
+
+    @classmethod
+    def behind(cls, error: ModuleNotFoundError) -> MissingExtra | None:
+        """What to install, where the package that was not found belongs to an extra.
+
+        >>> print(MissingExtra.behind(ModuleNotFoundError(name="torch.nn")))
+        torch: got not installed, expected the extra 'search'. Run: pip install 'tradenas[search]'.
+        """
+        package = (error.name or "").partition(".")[0]
+        return cls.of(package, extra="search") if package in SEARCH_PACKAGES else None
+
+
+#: What `pip install 'tradenas[search]'` brings and modules import at their top.
+SEARCH_PACKAGES = ("torch", "safetensors", "polars", "scipy", "arch", "skfolio", "lightgbm")

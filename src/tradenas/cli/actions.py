@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from tradenas.errors import ConfigError, TradenasError
+from tradenas.errors import ConfigError, MissingExtra, TradenasError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +61,12 @@ def guarded(json: bool, action: Callable[[Say], int]) -> NoReturn:
     except TradenasError as error:
         code = USAGE if isinstance(error, ConfigError) else FAULT
         _told(json, type(error).__name__, str(error), place=error.place, hint=error.fix, code=code)
+    except ModuleNotFoundError as error:
+        missing = MissingExtra.behind(error)
+        if missing is None:
+            raise
+        code = FAULT
+        _told(json, "MissingExtra", str(missing), place=missing.place, hint=missing.fix, code=code)
     except OSError as error:
         code = FAULT
         _told(json, type(error).__name__, str(error), place=str(error.filename or ""), hint=None, code=code)
@@ -138,9 +144,7 @@ def fetch(
 def check(say: Say, source: str, symbol: str, features: str | None, repair: list[str]) -> int:
     """Audits candles, and a feature on them."""
     from tradenas.cli.tables import audit_table
-    from tradenas.data import Repairs, audit
-    from tradenas.study.config import DataConfig
-    from tradenas.study.market import load_candles
+    from tradenas.data import Repairs, audit, open_source
 
     allowed: dict[str, Any] = {}
     for name in repair:
@@ -151,7 +155,7 @@ def check(say: Say, source: str, symbol: str, features: str | None, repair: list
     except TypeError as error:
         known = ", ".join(Repairs.__dataclass_fields__)
         raise ConfigError("--repair", got=", ".join(repair), expected=f"any of {known}") from error
-    candles, reading = load_candles(DataConfig(source=source, symbol=symbol, repairs=repairs))
+    candles, reading = open_source(source, symbol=symbol, repairs=repairs)
     seen = audit(candles, allow_gaps=repairs.allow_gaps)
     say.out().print(audit_table(seen, reading))
     if features is not None:

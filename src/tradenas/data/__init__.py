@@ -8,6 +8,7 @@ from tradenas.data.quality import Audit, Finding, audit
 from tradenas.data.repairs import Repairs
 from tradenas.data.resample import resample
 from tradenas.data.samples import SAMPLES, Sample, sample
+from tradenas.data.sources import open_source
 
 __all__ = [
     "SAMPLES",
@@ -18,6 +19,7 @@ __all__ = [
     "Repairs",
     "Sample",
     "audit",
+    "open_source",
     "read_candles",
     "resample",
     "sample",

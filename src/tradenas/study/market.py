@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tradenas.atomic import write_json
-from tradenas.data import Candles, ReadReport, audit, read_candles, resample, sample
-from tradenas.data.synthetic import planted
+from tradenas.data import Candles, ReadReport, audit, open_source, resample
 from tradenas.errors import CandleError, ConfigError
 from tradenas.events import Events
 from tradenas.features import build_table
@@ -33,15 +32,9 @@ def load_candles(config: DataConfig, *, base: Path = Path()) -> tuple[Candles, R
     Raises:
         CandleError: the file is not fit to be used; the message names row and repair.
     """
-    head, _, tail = config.source.partition(":")
-    report = None
-    if head == "sample" and tail:
-        candles = sample(tail)
-    elif head == "planted" and tail:
-        candles = planted(tail, bars=config.bars, seed=config.seed).candles
-    else:
-        path = Path(config.source) if Path(config.source).is_absolute() else base / config.source
-        candles, report = read_candles(path, symbol=config.symbol or None, repairs=config.repairs)
+    candles, report = open_source(
+        config.source, symbol=config.symbol, repairs=config.repairs, bars=config.bars, seed=config.seed, base=base
+    )
     if config.resample:
         candles = resample(candles, config.resample * MINUTE_MS)
     return candles, report

@@ -1,0 +1,49 @@
+"""Candles by the name a study file or a command gives them: a file, a sample, or a planted market."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradenas.data.candles import Candles
+from tradenas.data.files import ReadReport, read_candles
+from tradenas.data.repairs import Repairs
+from tradenas.data.samples import sample
+
+__all__ = ["open_source"]
+
+
+def open_source(
+    source: str,
+    *,
+    symbol: str = "",
+    repairs: Repairs | None = None,
+    bars: int = 30_000,
+    seed: int = 0,
+    base: Path = Path(),
+) -> tuple[Candles, ReadReport | None]:
+    """The candles that `source` names; the report of the reader where a file was read.
+
+    Args:
+        source: a file, `sample:NAME` or `planted:KIND`.
+        symbol: which market of a file that holds several.
+        repairs: what may be changed in a file; nothing if not given.
+        bars: candles of a planted market.
+        seed: of a planted market.
+        base: where relative paths start.
+
+    Raises:
+        CandleError: no such source, or it is not fit to be used; the message names row and repair.
+
+    >>> candles, report = open_source("planted:noise", bars=500)
+    >>> len(candles), report
+    (500, None)
+    """
+    head, _, tail = source.partition(":")
+    if head == "sample" and tail:
+        return sample(tail), None
+    if head == "planted" and tail:
+        from tradenas.data.synthetic import planted
+
+        return planted(tail, bars=bars, seed=seed).candles, None
+    path = Path(source) if Path(source).is_absolute() else base / source
+    return read_candles(path, symbol=symbol or None, repairs=repairs or Repairs())
