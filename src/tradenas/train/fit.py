@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tradenas.errors import DivergedError
 from tradenas.nn import Moments, Network
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
@@ -72,6 +73,9 @@ def fit(
         template: any network over the search space; nothing of it is used but its space and layout.
         train: rows that may be used, to learn from and, the last `training.holdout` of them, to stop by.
         seed: of weights, batches and dropout.
+
+    Raises:
+        DivergedError: losses left the finite numbers, on the rows learnt from or on those held out.
     """
     network = template.standalone(architecture, seed=seed).to(device)
     reach = network.reach(architecture)
@@ -98,6 +102,13 @@ def fit(
         history.append(log)
         if valid is not None and training.patience and epoch - best_epoch >= training.patience:
             break
+    if valid is not None and best_weights is None:
+        raise DivergedError(
+            f"held-out rows {valid.start} to {valid.stop}",
+            got=f"no finite loss in {len(history)} epochs",
+            expected="finite numbers",
+            fix="lower training.lr, and look at the features' sizes and gaps there",
+        )
     if best_weights is not None:
         network.load_state_dict(best_weights)
     return Fitted(
