@@ -220,13 +220,15 @@ def killed(kills: int, *, runner: str = "process", seed: int = 0, folder: Path, 
     outcome = Outcome(plain_s=time.monotonic() - began, want=content(_folder(plain) or plain))
     took = {e["stage"]: e["seconds"] for e in _events(plain) if e["kind"] == "end"}
     say(f"uninterrupted: {outcome.plain_s:.1f} s, {took}")
+    aims: Counter[str] = Counter()
     while len(outcome.kills) < kills:
         outcome.rounds += 1
         runs, starts = folder / f"round{outcome.rounds}", 0
         while True:
             done = {e["stage"] for e in _events(runs) if e["kind"] == "end"}
             open_stages = [s for s in STAGES if s not in done]
-            aimed = rng.choice([*open_stages, "anywhere"]) if open_stages else "anywhere"
+            aimed = min([*open_stages, "anywhere"], key=lambda s: (aims[s], rng.random()))
+            aims[aimed] += 1
             wait_s = rng.uniform(0.0, took.get(aimed, outcome.plain_s))
             process = _start(runs, runner, "resume" if starts % 2 else "run")
             starts += 1
