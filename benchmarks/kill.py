@@ -245,9 +245,8 @@ def killed(kills: int, *, runner: str = "process", seed: int = 0, folder: Path, 
         differs = [name for name in outcome.want if got[name] != outcome.want[name]]
         if differs:
             outcome.differs[outcome.rounds] = differs
-        say(
-            f"round {outcome.rounds} ended after {starts} starts: {'DIFFERS in ' + ', '.join(differs) if differs else 'same hash'}"
-        )
+        told = f"DIFFERS in {', '.join(differs)}" if differs else "same hash"
+        say(f"round {outcome.rounds} ended after {starts} starts: {told}")
     return outcome
 
 
