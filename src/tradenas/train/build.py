@@ -63,5 +63,6 @@ def usual_move(candles: Candles) -> FloatArray:
     """
     squares_T = past_returns(candles) ** 2
     so_far_T = np.cumsum(squares_T) / np.arange(1, len(squares_T) + 1)
-    average_T = ema(squares_T, min(VOLATILITY_SPAN, len(squares_T)))
+    short = len(squares_T) < VOLATILITY_SPAN
+    average_T = np.full(len(squares_T), np.nan) if short else ema(squares_T, VOLATILITY_SPAN)
     return np.maximum(np.sqrt(np.where(np.isnan(average_T), so_far_T, average_T)), 1e-6)
