@@ -71,7 +71,7 @@ def test_kinds_units_and_calendar():
     assert direction.transforms == ("zscore", "rank")
     assert direction.x_TF.shape == (700, 4)
     known = np.isfinite(forward.bar_return_T) & np.isfinite(forward.y_T)
-    np.testing.assert_allclose(forward.y_T[known], np.log1p(forward.bar_return_T[known]), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(forward.y_T[known], forward.bar_return_T[known], rtol=1e-4, atol=1e-7)
     t = 200
     assert forward.bar_return_T[t] == pytest.approx(CANDLES.open[t + 2] / CANDLES.open[t + 1] - 1)
     assert forward.realised_T[t] == CANDLES.open_time[t + 2]

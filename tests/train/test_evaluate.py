@@ -148,7 +148,7 @@ def test_ties_are_broken_by_digest_whatever_the_order():
 def test_faults_are_named(network):
     with pytest.raises(ConfigError, match="rows from 900 on"):
         evaluator(valid=Span(899, 1000))
-    with pytest.raises(ConfigError, match="(?i)did you mean 'sharpe'"):
+    with pytest.raises(ConfigError, match=r"(?i)did you mean 'sharpe'"):
         merit({}, "sharp")
 
 
