@@ -151,7 +151,8 @@ def test_constraints_pin_every_dependency():
 
 def test_the_wheel_holds_the_package_and_its_data(tmp_path):
     pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'tradenas[dev]'")
-    code = "import os, sys; os.chdir(sys.argv[1])\nfrom hatchling.build import build_wheel\nprint(build_wheel(sys.argv[2]))"
+    code = "import os, sys; os.chdir(sys.argv[1])\n"
+    code += "from hatchling.build import build_wheel; print(build_wheel(sys.argv[2]))"
     done = python(code, str(ROOT), str(tmp_path))
     assert done.returncode == 0, done.stderr
     wheel = tmp_path / done.stdout.split()[-1]

@@ -63,7 +63,7 @@ def test_one_hot_ops_alone_are_exact(network, rows):
                 mixed[choice.name] = weights
                 for what in ("activation", "norm", "dropout"):
                     mixed.setdefault(choice.name.replace("op", what), 0)
-        if any("batch" == architecture.get(f"layer{i}/norm") for i in range(3)):
+        if any(architecture.get(f"layer{i}/norm") == "batch" for i in range(3)):
             continue
         assert torch.equal(network(rows, mixed), network(rows, path))
 
@@ -89,7 +89,8 @@ def test_only_the_active_path_gets_gradients():
     network(torch.ones(1, 30, 8), hard(SPACE, architecture)).sum().backward()
     touched = {name for name, p in network.named_parameters() if p.grad is not None}
     assert touched == {
-        "inputs.taps", "heads.1.weight", "heads.1.bias", "layers.0.ops.conv3.conv.weight", "layers.0.ops.conv3.conv.bias",
+        "inputs.taps", "heads.1.weight", "heads.1.bias", "layers.0.ops.conv3.conv.weight",
+        "layers.0.ops.conv3.conv.bias",
     }  # fmt: skip
     outside = network.get_parameter("layers.0.ops.conv3.conv.weight").grad[4:]
     assert bool((outside == 0).all())

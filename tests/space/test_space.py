@@ -10,8 +10,8 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Chain, Choice, SearchSpace, crossover, mutate
 
 CHAIN = Chain(
-    depths=(1, 2), widths=(8, 16), ops=("skip", "dense", "gated"), activations=("relu", "tanh"), norms=("none", "layer"),
-    dropouts=(0.0,), lookbacks=(5, 10), transforms=("raw", "rank"), groups=("trend",),
+    depths=(1, 2), widths=(8, 16), ops=("skip", "dense", "gated"), activations=("relu", "tanh"),
+    norms=("none", "layer"), dropouts=(0.0,), lookbacks=(5, 10), transforms=("raw", "rank"), groups=("trend",),
 )  # fmt: skip
 SPACE = CHAIN.space()
 
