@@ -105,14 +105,14 @@ def test_rows_at_the_start_of_the_series_are_there_but_are_not_usable(network):
 
 def test_moments_are_those_of_the_span_and_history_does_not_count(network):
     architecture = SPACE.walk(
-        lambda c: {"depth": 1, "layer0/op": "dense", "layer0/norm": "batch"}.get(c.name, c.options[0])
+        lambda c: {"depth": 1, "layer0/op": "dense", "layer0/norm": "batch"}.get(c.name, c.options[-1])
     )
     mixture, reach = hard(SPACE, architecture), network.reach(architecture)
     x_TF = torch.from_numpy(DATA.x_TF)
     found = measure(network, x_TF, mixture, Span(100, 250), reach=reach)
     with torch.inference_mode():
         inputs = network.inputs(x_TF[None, 100 - reach + 1 : 250], mixture)
-        y = network.layers[0].ops["dense"](inputs, 4)[0, reach - 1 :]
+        y = network.layers[0].ops["dense"](inputs, 8)[0, reach - 1 :]
     ((mean, variance),) = found.values()
     torch.testing.assert_close(mean, y.mean(0))
     torch.testing.assert_close(variance, y.var(0, unbiased=False))
@@ -158,16 +158,18 @@ def test_scores_of_a_path_are_those_of_its_windows(network):
 def test_an_evaluator_may_be_asked_for_longer_memories_later(network):
     """Its rows are kept from candidate to candidate; one that reads further back gets more of them."""
     data = replace(DATA)
+    common = {"depth": 1, "layer0/op": "dense", "layer0/norm": "none", "layer0/activation": "tanh"}
     short, long = (
-        SPACE.walk(
-            lambda c, n=n: {"depth": 1, "input/lookback": n, "layer0/norm": "none"}.get(
-                c.name, c.options[2 % len(c.options)]
-            )
-        )
-        for n in (5, 20)
+        SPACE.walk(lambda c, n=n: {**common, "input/lookback": n}.get(c.name, c.options[-1])) for n in (5, 20)
     )
-    kept = Evaluator(data=data, train=Span(100, 250), valid=Span(280, 398), rule=Rule(), costs=Costs(), calibration=50)
-    both = [kept.score_paths(network, [a])[0] for a in (short, long, short)]
-    fresh = Evaluator(data=data, train=Span(100, 250), valid=Span(280, 398), rule=Rule(), costs=Costs(), calibration=50)
-    assert both[1] == fresh.score_paths(network, [long])[0]
-    assert both[0] == pytest.approx(both[2])
+
+    def evaluator():
+        return Evaluator(
+            data=data, train=Span(100, 250), valid=Span(280, 398), rule=Rule(), costs=Costs(), calibration=50
+        )
+
+    kept = evaluator()
+    sizes = [kept.signals(network, a)[1] for a in (short, long, short)]
+    assert sizes[1] == pytest.approx(evaluator().signals(network, long)[1], rel=1e-9)
+    assert sizes[0] == pytest.approx(sizes[2], rel=1e-6)
+    assert sizes[0] != sizes[1]
