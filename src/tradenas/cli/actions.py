@@ -224,13 +224,11 @@ def _shown(say: Say, folder: Path) -> int:
     from tradenas.report import VerdictBox, load_record, write_report
 
     page = write_report(folder)
-    record = load_record(folder)
-    out = say.out()
-    out.print(VerdictBox(record, page=page))
-    out.print(f"Report: {page}", soft_wrap=True)
-    facts = jsonlib.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    say.out().print(VerdictBox(load_record(folder), page=page))
+    verdict = folder / "verdict.json"
+    facts = jsonlib.loads(verdict.read_text(encoding="utf-8")) if verdict.exists() else {"verdict": None}
     say.result({"folder": folder, "report": page, **facts})
-    return 0 if facts["verdict"] == "EDGE" else NO_EDGE
+    return NO_EDGE if facts["verdict"] in ("NO EDGE", "NO EVIDENCE") else 0
 
 
 def cite(say: Say, folder: Path) -> int:

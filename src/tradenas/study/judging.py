@@ -61,8 +61,12 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
         for seed, result in zip(row["seeds"], each[row["name"]], strict=True):
             seed["vault"] = result.scores
     write_daily(folder, rows_of("vault", names, traded))
-    write_json(folder.strategies, record)
     verdict = ruled(bench, rows, traded, champion, best_baseline, opened.watermark)
+    for row in rows:  # one figure, one interval: the verdict's stands everywhere
+        if row["name"] in (champion, best_baseline):
+            said = verdict.net_sharpe if row["name"] == champion else verdict.baseline_sharpe
+            row["vault"] |= {"sharpe": said.value, "sharpe_low": said.low, "sharpe_high": said.high}
+    write_json(folder.strategies, record)
     at = names.index(champion)
     told = verdict.to_json()
     told |= {
