@@ -51,7 +51,7 @@ $(STAMP): constraints.txt pyproject.toml
 	  echo "$(PYTHON) lacks venv or ensurepip; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing pinned dependencies into $(VENV) (some minutes the first time)"
-	@$(PIP) install --quiet --constraint constraints.txt "$(TORCH)"
-	@$(PIP) install --quiet --constraint constraints.txt hatchling editables
-	@$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable ".[all,dev]"
+	@$(PIP) install --quiet --quiet --constraint constraints.txt "$(TORCH)"
+	@$(PIP) install --quiet --quiet --constraint constraints.txt hatchling editables
+	@$(PIP) install --quiet --quiet --constraint constraints.txt --no-build-isolation --editable ".[all,dev]"
 	@touch $@
