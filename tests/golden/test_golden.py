@@ -1,0 +1,47 @@
+"""Loss tables of each method on a fixed small world: a change of the numbers has to be meant.
+
+`GOLDEN=1 python -m pytest tests/golden` writes the tables anew.  Other processors round otherwise, hence a tolerance.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from search.worlds import random_search, spos, task
+
+HERE = Path(__file__).parent
+EPOCHS = 10
+METHODS = {
+    "spos": lambda: spos(training={"epochs": EPOCHS}, num_ranked=5),
+    "random_search": lambda: random_search(num_trained=EPOCHS),
+}
+
+
+def table_of(name: str) -> list[dict[str, float]]:
+    """What the first ten epochs log, and for networks of their own each epoch of each training."""
+    method, one = METHODS[name](), task(seed=11)
+    state = method.init(one)
+    return [method.epoch(one, state, epoch) for epoch in range(EPOCHS)] + [
+        {"rank": float(i), "ic": c.scores["ic"], "loss": c.scores["loss"]} for i, c in enumerate(state.scored)
+    ]
+
+
+def told(table: list[dict[str, float]]) -> str:
+    return "".join(" ".join(f"{k}={v:.6g}" for k, v in sorted(row.items())) + "\n" for row in table)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_losses_are_those_of_the_table(name):
+    file, table = HERE / f"{name}.txt", table_of(name)
+    if os.environ.get("GOLDEN"):
+        file.write_text(told(table), encoding="utf-8")
+    want = [dict(pair.split("=") for pair in line.split()) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(want) == len(table)
+    for at, (row, said) in enumerate(zip(table, want, strict=True)):
+        assert sorted(row) == sorted(said)
+        for key, text in said.items():
+            assert row[key] == pytest.approx(float(text), rel=1e-4, abs=1e-7), f"line {at + 1}, {key}"
+    assert len({row["loss"] for row in table if "loss" in row}) > 5
