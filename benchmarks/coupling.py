@@ -23,7 +23,7 @@ from worlds import SPACE, arena
 from tradenas.data import Repairs, read_candles, resample
 from tradenas.features import Target, build_table
 from tradenas.nn import Layout, Network
-from tradenas.search.base import Scorer, Task, run_search
+from tradenas.search.base import Scorer, Task
 from tradenas.search.methods import SPOS
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.splits import Fold, Span, holdout
