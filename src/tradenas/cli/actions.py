@@ -211,7 +211,8 @@ def resume(say: Say, folder: Path, *, again: bool) -> int:
     """Goes on with a run."""
     from tradenas.study import Study
 
-    return _shown(say, Study.resume(folder, progress=say.progress(), open_vault_again=again).folder)
+    result = Study.resume(folder, progress=say.progress(), open_vault_again=again, allow_drift=allow_drift)
+    return _shown(say, result.folder)
 
 
 def report(say: Say, folder: Path) -> int:

@@ -94,12 +94,15 @@ def resume(
     again: Annotated[
         bool, typer.Option("--open-vault-again", help="Judge once more; all that follows carries a watermark.")
     ] = False,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Go on with other versions, CPU or threads; it is written down.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Go on with a run folder."""
     from tradenas.cli import actions
 
-    actions.guarded(json, lambda say: actions.resume(say, folder, again=again))
+    actions.guarded(json, lambda say: actions.resume(say, folder, again=again, allow_drift=allow_drift))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from tradenas.data.quality import Audit, Finding, audit
 from tradenas.data.repairs import Repairs
 from tradenas.data.resample import resample
 from tradenas.data.samples import SAMPLES, Sample, sample
-from tradenas.data.sources import open_source
+from tradenas.data.sources import open_source, source_file
 
 __all__ = [
     "SAMPLES",
@@ -23,5 +23,6 @@ __all__ = [
     "read_candles",
     "resample",
     "sample",
+    "source_file",
     "write_candles",
 ]

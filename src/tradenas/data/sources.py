@@ -9,7 +9,19 @@ from tradenas.data.files import ReadReport, read_candles
 from tradenas.data.repairs import Repairs
 from tradenas.data.samples import sample
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "source_file"]
+
+
+def source_file(source: str, *, base: Path = Path()) -> Path | None:
+    """The file that `source` names, or None for a sample or a planted market.
+
+    >>> source_file("sample:sp500") is None, source_file("btc.csv", base=Path("data")).as_posix()
+    (True, 'data/btc.csv')
+    """
+    head, _, tail = source.partition(":")
+    if tail and head in ("sample", "planted"):
+        return None
+    return base / source  # an absolute source stays as it is
 
 
 def open_source(
@@ -38,12 +50,12 @@ def open_source(
     >>> len(candles), report
     (500, None)
     """
+    file = source_file(source, base=base)
+    if file is not None:
+        return read_candles(file, symbol=symbol or None, repairs=repairs or Repairs())
     head, _, tail = source.partition(":")
-    if head == "sample" and tail:
+    if head == "sample":
         return sample(tail), None
-    if head == "planted" and tail:
-        from tradenas.data.synthetic import planted
+    from tradenas.data.synthetic import planted
 
-        return planted(tail, bars=bars, seed=seed).candles, None
-    path = Path(source) if Path(source).is_absolute() else base / source
-    return read_candles(path, symbol=symbol or None, repairs=repairs or Repairs())
+    return planted(tail, bars=bars, seed=seed).candles, None

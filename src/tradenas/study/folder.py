@@ -57,6 +57,29 @@ class RunFolder:
         """The resolved study."""
         return read_config(self.study)
 
+    def refuse_drift(self, config: StudyConfig, *, allow: bool) -> None:
+        """Bits are the same for the same versions, CPU and thread count only: a run goes on with what it began with.
+
+        Args:
+            allow: go on all the same; what changed is written down in `env.json`, and the report shows it.
+
+        Raises:
+            FolderError: something changed since the run began.
+        """
+        began, now = read_json(self.environment), environment(config, "")
+        decisive = ("tradenas", "python", "torch", "numpy", "packages", "platform", "cpu", "threads")
+        changed = [f"{key}: {began.get(key)} then, {now[key]} now" for key in decisive if began.get(key) != now[key]]
+        if not changed:
+            return
+        if not allow:
+            raise FolderError(
+                str(self.path),
+                got="; ".join(changed),
+                expected="what the run began with, or its numbers could not be had again",
+                fix="go back to that, start a new run, or allow drift (--allow-drift), which is written down",
+            )
+        write_json(self.environment, {**began, "drift": sorted({*began.get("drift", []), *changed})})
+
     @property
     def base(self) -> Path:
         """Where relative paths of the configuration start."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tradenas.atomic import write_json
-from tradenas.data import Candles, ReadReport, audit, open_source, resample
-from tradenas.errors import CandleError, ConfigError
+from tradenas.atomic import sha256_file, write_json
+from tradenas.data import Candles, ReadReport, audit, open_source, resample, source_file
+from tradenas.errors import CandleError, ConfigError, FolderError
 from tradenas.events import Events
 from tradenas.features import build_table
 from tradenas.nn import Layout, Network
@@ -41,8 +41,22 @@ def load_candles(config: DataConfig, *, base: Path = Path()) -> tuple[Candles, R
 
 
 def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Path) -> None:
-    """Writes `data.json` and the dataset files; nothing where they are there."""
+    """Writes `data.json` and the dataset files; nothing where they are there.
+
+    Raises:
+        CandleError: the candles are not fit for use.
+        FolderError: the file of the candles is not what it was when this run began.
+    """
+    file = source_file(config.data.source, base=base)
     if folder.data.exists():
+        before = folder.read(folder.data)["file_sha256"]
+        if file is not None and file.exists() and sha256_file(file) != before:
+            raise FolderError(
+                str(folder.path),
+                got=f"{config.data.source} with other content than this run began with",
+                expected="the same candles",
+                fix="give the study another name, or delete the run folder",
+            )
         return
     with events.span("data"):
         candles, report = load_candles(config.data, base=base)
@@ -60,7 +74,8 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         zones = zones_of(config, data)
         save_dataset(cut(data, zones.selection.stop), folder.open_rows)
         save_dataset(data, folder.all_rows)
-        write_json(folder.data, _about(config, candles, report, seen.to_json(), data, zones))
+        about = _about(config, candles, report, seen.to_json(), data, zones)
+        write_json(folder.data, {**about, "file_sha256": None if file is None else sha256_file(file)})
 
 
 def zones_of(config: StudyConfig, data: Dataset) -> Zones:

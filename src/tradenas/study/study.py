@@ -79,6 +79,7 @@ class Study:
         progress: Progress | None = None,
         command: str = "Study.run",
         open_vault_again: bool = False,
+        allow_drift: bool = False,
     ) -> StudyResult:
         """Runs every stage that is not done yet.
 
@@ -87,27 +88,42 @@ class Study:
             progress: who watches.
             command: what is written down as the way to do this again.
             open_vault_again: judge once more; the second look is on record, and the report is watermarked.
+            allow_drift: go on although versions, CPU or threads are not those that the run began with.
 
         Raises:
             TradenasError: whatever went wrong; what was done so far stays, and running again goes on from there.
         """
         folder = RunFolder.create(Path(runs), self.config, base=self.base, command=command)
-        return run_in(folder, self.config, base=self.base, progress=progress, again=open_vault_again)
+                return run_in(folder, self.config, base=self.base, progress=progress, again=open_vault_again, allow_drift=allow_drift)
 
     @staticmethod
-    def resume(path: Path | str, *, progress: Progress | None = None, open_vault_again: bool = False) -> StudyResult:
-        """Goes on with a run folder, by the configuration that lies in it."""
+    def resume(
+        path: Path | str,
+        *,
+        progress: Progress | None = None,
+        open_vault_again: bool = False,
+        allow_drift: bool = False,
+    ) -> StudyResult:
+        """Goes on with a run folder, by the configuration that lies in it; see `run`."""
         folder = RunFolder.existing(Path(path))
-        return run_in(folder, folder.config(), base=folder.base, progress=progress, again=open_vault_again)
+                return run_in(folder, folder.config(), base=folder.base, progress=progress, again=open_vault_again, allow_drift=allow_drift)
 
 
 def run_in(
-    folder: RunFolder, config: StudyConfig, *, base: Path, progress: Progress | None, again: bool
+    folder: RunFolder,
+    config: StudyConfig,
+    *,
+    base: Path,
+    progress: Progress | None,
+    again: bool,
+    allow_drift: bool,
 ) -> StudyResult:
     """The stages, in order."""
     with exclusive(folder.path), Ledger(folder.ledger) as ledger:
         events = Events(folder.path / "events.jsonl", progress)
         events.write("run", digest=config.digest)
+        if again or not folder.verdict.exists():
+            folder.refuse_drift(config, allow=allow_drift)
         prepare(folder, config, events, base=base)
         search(folder, config, ledger, events)
         retrain(folder, config, ledger, events)

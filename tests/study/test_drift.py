@@ -1,0 +1,46 @@
+"""A run goes on with what it began with, or says what changed."""
+
+import json
+
+import pytest
+
+from tradenas.data import sample, write_candles
+from tradenas.errors import FolderError
+from tradenas.events import Events
+from tradenas.study.config import read_config
+from tradenas.study.folder import RunFolder
+from tradenas.study.market import prepare
+
+
+def begun(tmp_path, source="planted:noise"):
+    config = read_config({"data": {"source": source, "bars": 3000}, "space": {"lookbacks": [5], "depths": [1]}})
+    folder = RunFolder.create(tmp_path / "runs", config, base=tmp_path, command="test")
+    return config, folder
+
+
+def test_the_same_machine_goes_on(tmp_path):
+    config, folder = begun(tmp_path)
+    folder.refuse_drift(config, allow=False)
+
+
+def test_another_torch_is_refused_and_named(tmp_path):
+    config, folder = begun(tmp_path)
+    facts = json.loads(folder.environment.read_text())
+    folder.environment.write_text(json.dumps({**facts, "torch": "1.0"}))
+    with pytest.raises(FolderError, match=r"torch: 1\.0 then"):
+        folder.refuse_drift(config, allow=False)
+    folder.refuse_drift(config, allow=True)
+    assert "torch: 1.0 then" in json.loads(folder.environment.read_text())["drift"][0]
+
+
+def test_a_changed_candle_file_is_refused(tmp_path):
+    candles = sample("sp500")
+    write_candles(candles, tmp_path / "sp.parquet")
+    config, folder = begun(tmp_path, "sp.parquet")
+    prepare(folder, config, Events(), base=tmp_path)
+    prepare(folder, config, Events(), base=tmp_path)  # the same file again: nothing to do
+    write_candles(candles[:-1], tmp_path / "sp.parquet")
+    with pytest.raises(FolderError, match="other content"):
+        prepare(folder, config, Events(), base=tmp_path)
+    (tmp_path / "sp.parquet").unlink()
+    prepare(folder, config, Events(), base=tmp_path)  # everything needed lies in the run folder
