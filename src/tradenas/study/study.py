@@ -94,7 +94,9 @@ class Study:
             TradenasError: whatever went wrong; what was done so far stays, and running again goes on from there.
         """
         folder = RunFolder.create(Path(runs), self.config, base=self.base, command=command)
-                return run_in(folder, self.config, base=self.base, progress=progress, again=open_vault_again, allow_drift=allow_drift)
+        return run_in(
+            folder, self.config, base=self.base, progress=progress, again=open_vault_again, allow_drift=allow_drift
+        )
 
     @staticmethod
     def resume(
@@ -106,7 +108,14 @@ class Study:
     ) -> StudyResult:
         """Goes on with a run folder, by the configuration that lies in it; see `run`."""
         folder = RunFolder.existing(Path(path))
-                return run_in(folder, folder.config(), base=folder.base, progress=progress, again=open_vault_again, allow_drift=allow_drift)
+        return run_in(
+            folder,
+            folder.config(),
+            base=folder.base,
+            progress=progress,
+            again=open_vault_again,
+            allow_drift=allow_drift,
+        )
 
 
 def run_in(
