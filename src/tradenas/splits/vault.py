@@ -92,7 +92,7 @@ class Vault:
             subject: digest of everything that will be judged (candidates, seeds, settings).  The last look at the
                 same subject may be repeated without a stamp, for a deterministic judgement tells nothing new when a
                 killed run resumes it.  "" is never the same.
-            again: look once more, on record, and let everything after carry the watermark.
+            again: look once more, on record whatever the subject, and let everything after carry the watermark.
 
         Raises:
             ConfigError: no reason was given.
@@ -110,7 +110,7 @@ class Vault:
                 expected="a vault that was never opened",
                 fix="report that look, bring newer candles, or pass again=True and carry the watermark",
             )
-        if not resumed:
+        if again or not resumed:
             look = Look(
                 number=len(looks) + 1,
                 time_ms=time.time_ns() // 1_000_000,
