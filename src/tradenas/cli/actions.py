@@ -207,7 +207,7 @@ def demo(say: Say, sample: str, changes: list[str], runs: Path) -> int:
     return _shown(say, result.folder)
 
 
-def resume(say: Say, folder: Path, *, again: bool) -> int:
+def resume(say: Say, folder: Path, *, again: bool, allow_drift: bool) -> int:
     """Goes on with a run."""
     from tradenas.study import Study
 
