@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tradenas.search.base import Candidate
 from tradenas.seeds import rng_for
@@ -14,21 +14,29 @@ __all__ = ["next_generation", "sample_distinct"]
 MAX_TRIES = 1000
 
 
-def sample_distinct(
-    space: SearchSpace, count: int, *, seed: int, stream: str, seen: Sequence[Architecture] = ()
-) -> list[Architecture]:
-    """Up to `count` different uniform samples that are not in `seen`; fewer where the space has no more."""
-    rng, known, misses = rng_for(seed, stream), set(seen), 0
+def _distinct(draw: Callable[[int], Architecture], count: int, seen: Iterable[Architecture]) -> list[Architecture]:
+    """Up to `count` different draws that were not seen; gives up where nothing new comes any more.
+
+    Args:
+        draw: the next architecture, told how many were found so far.
+    """
+    known, misses = set(seen), 0
     found: list[Architecture] = []
     while len(found) < count and misses < MAX_TRIES:
-        architecture = space.sample(rng)
-        if architecture in known:
-            misses += 1
-            continue
-        known.add(architecture)
-        found.append(architecture)
-        misses = 0
+        architecture = draw(len(found))
+        misses = misses + 1 if architecture in known else 0
+        if not misses:
+            known.add(architecture)
+            found.append(architecture)
     return found
+
+
+def sample_distinct(
+    space: SearchSpace, count: int, *, seed: int, stream: str, seen: Iterable[Architecture] = ()
+) -> list[Architecture]:
+    """Up to `count` different uniform samples that are not in `seen`; fewer where the space has no more."""
+    rng = rng_for(seed, stream)
+    return _distinct(lambda _: space.sample(rng), count, seen)
 
 
 def next_generation(
@@ -48,19 +56,14 @@ def next_generation(
     """
     rng = rng_for(seed, "evolution", generation)
     elite = [c.architecture for c in ranked[:parents]]
-    known, misses = {c.architecture for c in ranked}, 0
-    children: list[Architecture] = []
-    while len(children) < count and misses < MAX_TRIES:
+
+    def breed(found: int) -> Architecture:
         mother = elite[int(rng.integers(len(elite)))]
-        if len(children) < count // 2 or len(elite) == 1:
-            child = mutate(space, mother, rng, rate=mutation_rate)
-        else:
-            child = crossover(space, mother, elite[int(rng.integers(len(elite)))], rng)
-        if child in known:
-            misses += 1
-            continue
-        known.add(child)
-        children.append(child)
-        misses = 0
+        if found < count // 2 or len(elite) == 1:
+            return mutate(space, mother, rng, rate=mutation_rate)
+        return crossover(space, mother, elite[int(rng.integers(len(elite)))], rng)
+
+    scored = [c.architecture for c in ranked]
+    children = _distinct(breed, count, scored)
     stream = f"evolution/fill/{generation}"
-    return children + sample_distinct(space, count - len(children), seed=seed, stream=stream, seen=[*known])
+    return children + sample_distinct(space, count - len(children), seed=seed, stream=stream, seen=scored + children)
