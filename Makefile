@@ -25,7 +25,7 @@ test: $(STAMP) ## all tests but the slow, network and gpu ones, and the examples
 check: $(STAMP) ## formatting, lint, types, layers, and the rules of the house
 	@scripts/check
 
-bench: $(STAMP) ## the benchmarks there are (benchmarks/README.md says what each shows)
+bench: $(STAMP) ## list the benchmarks; the first lines of each say what it shows and how to run it
 	@ls benchmarks/*.py
 
 docs: $(STAMP) ## write docs/study.md again from the docstrings
