@@ -183,7 +183,7 @@ def _workers_of(pid: int) -> list[int]:
 def _kill(process: subprocess.Popen[bytes], *, group: bool) -> float:
     """SIGKILL, to the process or its group; returns how long its workers outlived it, which they must not do."""
     (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     began = time.monotonic()
     while left := _workers_of(process.pid):
         if time.monotonic() - began > 10.0:
