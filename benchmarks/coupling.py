@@ -74,7 +74,7 @@ def main() -> None:
         began = time.perf_counter()
         scorer = Scorer(evaluator=evaluator, metric="ic", on_trial=lambda *_: None)
         task = Task(space=space, data=data, train=fold.train, scorer=scorer, seed=options.seed)
-        method = SPOS(training=Training(epochs=epochs), num_ranked=1)
+        method = SPOS(training=Training(epochs=epochs, batch=512, lr=1e-3), num_ranked=1)
         state = method.init(task)
         for epoch in range(epochs):
             method.train(task, state, epoch)

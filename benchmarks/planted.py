@@ -60,7 +60,7 @@ def one_shot(a: Arena, seed: int, folder: Path) -> dict[str, float]:
     )
     task = Task(space=SPACE.space(), data=a.data, train=a.fold.train, scorer=scorer, seed=seed)
     began = time.perf_counter()
-    candidates = run_search(SPOS(training=Training(epochs=20)), task, folder)
+    candidates = run_search(SPOS(), task, folder)
     search_s = time.perf_counter() - began
     seen, top = set(), []
     for c in candidates:

@@ -25,6 +25,11 @@ class Network(nn.Module):
     A search method never changes it: it passes a `Mixture`.  An index runs one op or slices to one width; weights
     mix ops and gate widths.  With one option left everywhere it is the standalone network, and needs no mixture.
 
+    The signal is the sum of two: what the layers make of the inputs, and the inputs' filters themselves, which are so
+    the coefficients of a linear autoregression over the lookback (the highway of LSTNet, Lai et al. 2018,
+    arXiv:1703.07015; wide and deep, Cheng et al. 2016, arXiv:1606.07792).  Without it the taps of a supernet learn
+    nothing: every op would pull them its own way (measured: docs/results.md).
+
     Args:
         space: the choices, from `Chain(...).space()`; a restricted space makes a smaller network.
         layout: how the columns of the feature table stand.
@@ -79,14 +84,13 @@ class Network(nn.Module):
             share = dict(zip(depths, which, strict=True))
         else:
             share = {depths[which if isinstance(which, int) else which[0]]: torch.ones(())}
-        x_BTC, signal_BT = self.inputs(x_BTF, mixture), None
+        x_BTC = self.inputs(x_BTF, mixture)
+        signal_BT = x_BTC[..., self.inputs.features :].sum(-1)
         for i in range(max(share)):
             x_BTC = self._layer(i)(x_BTC, mixture, mode)
             if i + 1 in share:
                 read_BT = self.heads[str(i + 1)](x_BTC, 1).squeeze(-1)
-                read_BT = share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT
-                signal_BT = read_BT if signal_BT is None else signal_BT + read_BT
-        assert signal_BT is not None
+                signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
 
     def measure(self, x_BTF: Tensor, mixture: Mixture | None = None, *, scored: int = 0) -> Moments:

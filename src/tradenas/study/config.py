@@ -261,10 +261,12 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
         method = SPOS
     _unknown(StudyConfig, plain, "", faults, {"search": method})
     built: dict[str, Any] = {}
+    customary = asdict(StudyConfig(search=method()))
     for part in fields(StudyConfig):
         if part.name in plain:
             kind = method if part.name == "search" else typing.get_type_hints(StudyConfig)[part.name]
-            built[part.name] = _validated(kind, plain[part.name], part.name, faults)
+            value = _over(customary[part.name], plain[part.name])
+            built[part.name] = _validated(kind, value, part.name, faults)
     if not faults:
         try:
             return StudyConfig(**built)
@@ -272,6 +274,13 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
             faults.append(str(error))
     count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
     raise ConfigError("\n  ".join([f"{where}: {count}", *faults]))
+
+
+def _over(customary: Any, given: Any) -> Any:
+    """What was given over what is customary in this very place, section by section."""
+    if not (isinstance(customary, dict) and isinstance(given, dict)):
+        return given
+    return {**customary, **{key: _over(customary.get(key), value) for key, value in given.items()}}
 
 
 def _put(plain: dict[str, Any], key: str, value: Any) -> None:

@@ -53,7 +53,7 @@ class SPOS(Method[SupernetState]):
     )
 
     kind: Literal["spos"] = "spos"
-    training: Training = field(default_factory=lambda: Training(epochs=20))
+    training: Training = field(default_factory=lambda: Training(epochs=40, batch=512, lr=1e-3))
     ranking: Literal["evolution", "random"] = "evolution"
     num_ranked: int = 200
     population: int = 50
