@@ -18,7 +18,7 @@ DEMOS = sorted((Path(__file__).parents[2] / "src/tradenas/study/demos").glob("*.
 def test_all_faults_are_told_at_once_with_what_was_meant():
     plain = tiny()
     plain["serach"] = {}
-    plain["trials"]["topk"] = 3
+    plain["trials"] |= {"topk": 3, "sedes": 2}
     plain["trials"]["seeds"] = 0
     plain["trials"]["baselines"] = ["flat", "momentun"]
     plain["search"]["num_ranked"] = "many"
@@ -31,6 +31,7 @@ def test_all_faults_are_told_at_once_with_what_was_meant():
     told = str(caught.value)
     for text in (
         "serach: no such key, did you mean 'search'?", "trials.topk: no such key, did you mean 'top_k'?",
+        "trials.sedes: no such key, did you mean 'seeds'?",
         "search.num_ranked: got 'many'", "training.lr", "costs.taker_bps: got 'free'", "zones.valid: got 1.5",
         "runner.kind: got 'processs'",
     ):  # fmt: skip
