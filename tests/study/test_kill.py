@@ -15,7 +15,7 @@ def check(outcome, kills):
 
 
 def test_three_kills(tmp_path):
-    check(kill.killed(3, runner="inline", seed=54, folder=tmp_path), 3)
+    check(kill.killed(3, runner="inline", seed=54, folder=tmp_path, here=True), 3)
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def test_running_it_again_does_nothing(done):
 
 
 def test_two_workers_find_what_one_process_finds(tmp_path):
-    less = {"top_k": 1, "random": 1, "coupling": 0, "baselines": ["flat"]}
+    less = {"top_k": 1, "random": 0, "coupling": 0, "baselines": ["flat"]}
     one = Study.of(tiny(trials=less)).run(tmp_path / "one")
     two = Study.of(tiny(trials=less, runner={"kind": "process", "workers": 2})).run(tmp_path / "two")
     want, got = kill.content(one.folder), kill.content(two.folder)
