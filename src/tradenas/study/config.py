@@ -170,13 +170,16 @@ class StudyConfig:
     Attributes:
         name: of the run folder.
         seed: all randomness hangs on it.
-        metric: what candidates are ranked by and the champion is chosen by.
+        rank_by: what the search ranks candidates by.  A supernet orders architectures by IC or loss nearly as well as
+            retraining does, by net Sharpe ratio hardly better than chance (measured: docs/results.md).
+        metric: what the champion, and the best baseline, are chosen by on the selection zone.
         rule: signals to positions.
         costs: of trading; the default is Bybit's taker fee and a basis point of slippage.
     """
 
     name: str = "study"
     seed: int = 0
+    rank_by: str = "ic"
     metric: str = "sharpe"
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -192,8 +195,9 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if not self.name or any(c in self.name for c in "/\\") or self.name.startswith("."):
             raise ConfigError("name", got=repr(self.name), expected="a folder name")
-        if self.metric not in METRICS:
-            raise ConfigError("metric", got=repr(self.metric), expected=f"one of {', '.join(METRICS)}")
+        for name in ("rank_by", "metric"):
+            if getattr(self, name) not in METRICS:
+                raise ConfigError(name, got=repr(getattr(self, name)), expected=f"one of {', '.join(METRICS)}")
         if self.target.kind == "volatility" and self.rule.kind != "volatility_target":
             raise ConfigError(
                 "target.kind",

@@ -194,13 +194,13 @@ def _trials(strategy: Strategy, results: Sequence[Traded]) -> list[Trial]:
 def network_strategies(bench: Bench) -> list[Strategy]:
     """The best candidates, and as many random architectures as asked for."""
     config, candidates = bench.config, found(bench.folder)
-    ranked = [c for c in candidates if merit(c.scores, config.metric) > float("-inf")]
+    ranked = [c for c in candidates if merit(c.scores, config.rank_by) > float("-inf")]
     finalists = [
         Strategy(
             name=f"finalist {i}",
             kind="finalist",
             architecture=c.architecture,
-            supernet_score=c.scores.get(config.metric),
+            supernet_score=c.scores.get(config.rank_by),
         )
         for i, c in enumerate(distinct_networks(ranked, config.trials.top_k), start=1)
     ]
@@ -232,7 +232,7 @@ def distinct_networks(ranked: Sequence[Any], count: int) -> list[Any]:
 def tuned_baselines(bench: Bench) -> list[Strategy]:
     """Baselines with the settings that did best on the search zone's own fold; every try is a trial."""
     config, fold = bench.config, search_fold(bench.config, bench.zones)
-    metric = config.metric if config.metric != "loss" else "ic"
+    metric = config.rank_by if config.rank_by != "loss" else "ic"
     specs = {
         name: JobSpec(
             kind="tune_baseline",
@@ -324,10 +324,10 @@ def couple(bench: Bench) -> dict[str, Any]:
     The ceiling is the agreement of two such trainings with each other: no ranking can agree with them better.
     """
     config = bench.config
-    candidates = [c for c in found(bench.folder) if merit(c.scores, config.metric) > float("-inf")]
+    candidates = [c for c in found(bench.folder) if merit(c.scores, config.rank_by) > float("-inf")]
     count = min(config.trials.coupling, len(candidates))
     if count < 3 or config.search.kind == "random_search":  # type: ignore[attr-defined]
-        return {"metric": config.metric, "num": 0, "points": [], "ceiling": None}
+        return {"metric": config.rank_by, "num": 0, "points": [], "ceiling": None}
     chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
     fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
     specs = {
@@ -358,8 +358,8 @@ def couple(bench: Bench) -> dict[str, Any]:
             trials.append(
                 Trial(stage="coupling", key=key, digest=candidate.architecture.digest, seed=seed, scores=scores)
             )
-            if merit(scores, config.metric) > float("-inf"):
-                alone.append(scores[config.metric])
+            if merit(scores, config.rank_by) > float("-inf"):
+                alone.append(scores[config.rank_by])
         if len(alone) == len(seeds):
             points.append((candidate, alone))
     bench.ledger.record_many(trials)
@@ -368,9 +368,9 @@ def couple(bench: Bench) -> dict[str, Any]:
 
 def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) -> dict[str, Any]:
     if len(points) < 3:
-        return {"metric": config.metric, "num": len(points), "points": [], "ceiling": None}
-    sign = METRICS[config.metric]
-    supernet_N = np.array([sign * c.scores[config.metric] for c, _ in points])
+        return {"metric": config.rank_by, "num": len(points), "points": [], "ceiling": None}
+    sign = METRICS[config.rank_by]
+    supernet_N = np.array([sign * c.scores[config.rank_by] for c, _ in points])
     alone_NS = sign * np.array([scores for _, scores in points])
     reps, seed = config.trials.reps, config.seed
     agreement = kendall(supernet_N, alone_NS.mean(axis=1), reps=reps, seed=seed)
@@ -380,7 +380,7 @@ def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) ->
         most = tau_ceiling(alone_NS[:, :half].T, alone_NS[:, half:].T, reps=reps, seed=seed)
         ceiling = {"tau": most.tau, "tau_low": most.low, "tau_high": most.high}
     return {
-        "metric": config.metric,
+        "metric": config.rank_by,
         "num": len(points),
         "tau": agreement.tau,
         "tau_low": agreement.low,
@@ -391,7 +391,7 @@ def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) ->
         "points": [
             {
                 "digest": c.architecture.digest,
-                "supernet": c.scores[config.metric],
+                "supernet": c.scores[config.rank_by],
                 "standalone": float(np.mean(scores)),
                 "seeds": scores,
             }

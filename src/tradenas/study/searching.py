@@ -75,7 +75,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         space=space,
         data=data,
         train=search_fold(config, zones).train,
-        scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.metric, on_trial=counting),
+        scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.rank_by, on_trial=counting),
         seed=config.seed,
     )
     began = time.perf_counter()
@@ -89,13 +89,13 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     ]
     record: dict[str, Any] = {
         "method": config.search.kind,  # type: ignore[attr-defined]  # every registered method has its name
-        "metric": config.metric,
+        "metric": config.rank_by,
         "space_size": space.size(),
         "num_scored": len(candidates),
         "num_params_max": sum(p.numel() for p in network.parameters()),
         "seconds": round(time.perf_counter() - began, 1),
         "candidates": told,
-        "trace": _trace(ledger, config.metric),
+        "trace": _trace(ledger, config.rank_by),
     }
     write_json(folder.candidates, record)
 
