@@ -47,8 +47,7 @@ def main() -> None:
         mixture, parts = hard(space, architecture), []
         with torch.inference_mode():
             all_windows = x_TF.as_strided((ROWS + 1, LOOKBACK, 12), (12, 12, 1))[1:]
-            for first in range(0, ROWS, 256):
-                parts.append(network(all_windows[first : first + 256].contiguous(), mixture)[:, -1])
+            parts += [network(all_windows[b : b + 256].contiguous(), mixture)[:, -1] for b in range(0, ROWS, 256)]
         return torch.cat(parts).numpy()
 
     def one_pass(architecture) -> np.ndarray:
@@ -81,9 +80,7 @@ def main() -> None:
             alone(x_BTF)[:, LOOKBACK - 1 :].square().mean().backward()
         return (time.process_time() - began) / 3 / targets
 
-    gains = []
-    for a in subnets[:5]:
-        gains.append(train(LOOKBACK, 256, a) / train(LOOKBACK + 63, 1024, a))
+    gains = [train(LOOKBACK, 256, a) / train(LOOKBACK + 63, 1024, a) for a in subnets[:5]]
     print(
         f"training: a target of a segment of 64 costs 1/{statistics.median(gains):.1f} of one of a window "
         f"({min(gains):.1f} to {max(gains):.1f} over 5 networks)"
