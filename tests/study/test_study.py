@@ -44,9 +44,10 @@ def test_everything_is_there(done):
     found = facts(folder, "search/candidates.json")
     assert found["num_scored"] == len(found["candidates"]) == 10
     assert [c["rank"] for c in found["candidates"]] == list(range(1, 11))
-    sharpes = [c["scores"]["sharpe"] for c in found["candidates"]]
-    assert sharpes == sorted(sharpes, reverse=True)
-    assert found["trace"][-1] == {"scored": 10, "best": sharpes[0]}
+    assert found["metric"] == RunFolder(folder).config().rank_by == "ic"
+    merits = [c["scores"]["ic"] for c in found["candidates"]]
+    assert merits == sorted(merits, reverse=True)
+    assert found["trace"][-1] == {"scored": 10, "best": merits[0]}
     rows = facts(folder, "retrain/strategies.json")["strategies"]
     assert [r["kind"] for r in rows] == ["finalist", "finalist", "random", "baseline", "baseline", "baseline"]
     assert all(r["vault"] is not None for r in rows)

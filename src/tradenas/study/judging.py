@@ -14,9 +14,10 @@ from tradenas.events import Events
 from tradenas.space import Architecture
 from tradenas.splits import Span
 from tradenas.splits.vault import Vault
+from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
-from tradenas.study.retraining import Bench, jobs_for, voices_of, write_daily
+from tradenas.study.retraining import jobs_for, voices_of, write_daily
 from tradenas.study.strategies import Speaker, Strategy, Traded, ensemble, rows_of, trade, zone_scores
 from tradenas.train.backtest import Costs
 from tradenas.train.evaluate import merit

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,113 +12,20 @@ from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.space import Architecture
-from tradenas.splits import Span, Zones
-from tradenas.stats import kendall, spearman, tau_ceiling, top_k_overlap
+from tradenas.splits import Span
+from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
+from tradenas.study.coupling import couple
 from tradenas.study.folder import RunFolder
-from tradenas.study.searching import evaluator_of, found, search_fold
-from tradenas.study.strategies import Speaker, Strategy, Traded, ensemble, rows_of, trade, zone_scores
-from tradenas.train.dataset import Dataset
-from tradenas.train.evaluate import METRICS, merit
-from tradenas.train.store import cut, load_dataset
+from tradenas.study.searching import found, search_fold
+from tradenas.study.strategies import Speaker, Strategy, Traded, rows_of, zone_scores
+from tradenas.train.evaluate import merit
 from tradenas.trials.baselines import BASELINES
-from tradenas.trials.jobs import JobDone, JobSpec, add_input
+from tradenas.trials.jobs import JobDone, JobSpec
 from tradenas.trials.ledger import Ledger, Trial
 from tradenas.trials.retrain import plain
-from tradenas.trials.runner import InlineRunner, ProcessRunner, Runner
 
-__all__ = ["Bench", "retrain", "runner_of", "write_daily"]
-
-
-def runner_of(config: StudyConfig) -> Runner:
-    """Who does the jobs of a study."""
-    if config.runner.kind == "inline":
-        return InlineRunner()
-    return ProcessRunner(config.runner.workers or os.cpu_count() or 1)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Bench:
-    """What the retraining and judging stages share: the data, the zones, and a way to run jobs."""
-
-    folder: RunFolder
-    config: StudyConfig
-    ledger: Ledger
-    events: Events
-    data: Dataset
-    zones: Zones
-    dataset_sha: str
-
-    @classmethod
-    def at(cls, folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Events, dataset: Path) -> Bench:
-        """Opens one of the two dataset files, and lays it where jobs find it."""
-        zones = Zones.from_description(folder.read(folder.data)["zones"])
-        sha = add_input(folder.path / "retrain" / "jobs", dataset)
-        return cls(
-            folder=folder,
-            config=config,
-            ledger=ledger,
-            events=events,
-            data=load_dataset(dataset),
-            zones=zones,
-            dataset_sha=sha,
-        )
-
-    @property
-    def jobs_folder(self) -> Path:
-        return self.folder.path / "retrain" / "jobs"
-
-    def run(self, stage: str, specs: Sequence[JobSpec]) -> dict[str, JobDone]:
-        """Runs jobs under a progress bar."""
-        done = 0
-        with self.events.span(stage, len({s.id for s in specs})):
-
-            def tell(outcome: JobDone) -> None:
-                nonlocal done
-                done += 1
-                self.events.progress.advance(stage, done, outcome.error or "")
-                self.events.write("job", stage=stage, id=outcome.id, status=outcome.status, error=outcome.error)
-
-            return runner_of(self.config).run(specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell)
-
-    def network_job(self, architecture: Architecture, *, train: Span, signals: dict[str, Span], seed: int) -> JobSpec:
-        """The training of one network."""
-        return JobSpec(
-            kind="fit_network",
-            params={
-                "space": plain(self.config.space),
-                "architecture": dict(architecture),
-                "training": plain(self.config.trials.training),
-                "train": [train.start, train.stop],
-                "signals": {name: [span.start, span.stop] for name, span in signals.items()},
-            },
-            inputs={"dataset": self.dataset_sha},
-            seed=seed,
-            threads=self.config.runner.threads,
-        )
-
-    def together(self, outcomes: Sequence[JobDone], name: str) -> list[Speaker]:
-        """The trainings of one architecture: all as one first, then each alone."""
-        ok = [o for o in outcomes if o.result is not None and o.folder is not None]
-        if not ok:
-            why = outcomes[0].error if outcomes else "no training"
-            raise DivergedError(name, got=why, expected="at least one training that ends")
-        reach, calibration = int(ok[0].result["reach"]), Span(*ok[0].result["calibration"])  # type: ignore[index]
-        usable_C = self.data.usable(reach)[calibration.slice]
-        signals = [np.load(o.folder / f"{name}.npy", allow_pickle=False) for o in ok if o.folder]
-        known = [np.load(o.folder / "calibration.npy", allow_pickle=False) for o in ok if o.folder]
-        pairs = zip(signals, known, strict=True)
-        return [
-            ensemble(signals, known, usable_C, reach),
-            *(ensemble([s], [k], usable_C, reach) for s, k in pairs),
-        ]
-
-    def trade(self, span: Span, voice: Speaker) -> Traded:
-        """Trades one voice by the rule and costs of the study."""
-        return trade(self.data, span, voice, rule=self.config.rule, costs=self.config.costs, train=self.zones.search)
-
-    def key_of(self, architecture: Architecture, seed: int) -> tuple[str, int]:
-        return architecture.digest, seed
+__all__ = ["retrain", "write_daily"]
 
 
 def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Events) -> None:
@@ -316,88 +220,6 @@ def voices_of(bench: Bench, strategy: Strategy, done: Sequence[JobDone], name: s
             reach=bench.zones.embargo,
         )
     ]
-
-
-def couple(bench: Bench) -> dict[str, Any]:
-    """Does the supernet's ranking tell the truth?  Candidates over the whole ranking, trained alone, on its own rows.
-
-    The ceiling is the agreement of two such trainings with each other: no ranking can agree with them better.
-    """
-    config = bench.config
-    candidates = [c for c in found(bench.folder) if merit(c.scores, config.rank_by) > float("-inf")]
-    count = min(config.trials.coupling, len(candidates))
-    if count < 3 or config.search.kind == "random_search":  # type: ignore[attr-defined]
-        return {"metric": config.rank_by, "num": 0, "points": [], "ceiling": None}
-    chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
-    fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
-    specs = {
-        bench.key_of(c.architecture, seed): bench.network_job(
-            c.architecture, train=fold.train, signals={"valid": fold.valid}, seed=1000 + config.seed + seed
-        )
-        for c in chosen
-        for seed in seeds
-    }
-    outcomes = bench.run("coupling", list(specs.values()))
-    evaluator = evaluator_of(config, bench.zones, cut(bench.data, bench.zones.search.stop))
-    points, trials = [], []
-    for candidate in chosen:
-        alone: list[float] = []
-        for seed in seeds:
-            outcome = outcomes[specs[bench.key_of(candidate.architecture, seed)].id]
-            key = f"{candidate.architecture.digest}/{seed}"
-            try:
-                voice = bench.together([outcome], "valid")[0]
-                usable_T = bench.data.usable(voice.reach)[fold.valid.slice]
-                scores = evaluator.trade(voice.signal_T, voice.scale, usable_T)
-            except DivergedError as error:
-                trials.append(Trial(stage="coupling", key=key, digest=candidate.architecture.digest, error=str(error)))
-                continue
-            scores = {k: v for k, v in scores.items() if np.isfinite(v)}
-            if outcome.result is not None:
-                scores["loss"] = min(log.get("valid_loss", log["loss"]) for log in outcome.result["history"])
-            trials.append(
-                Trial(stage="coupling", key=key, digest=candidate.architecture.digest, seed=seed, scores=scores)
-            )
-            if merit(scores, config.rank_by) > float("-inf"):
-                alone.append(scores[config.rank_by])
-        if len(alone) == len(seeds):
-            points.append((candidate, alone))
-    bench.ledger.record_many(trials)
-    return _coupling(config, points)
-
-
-def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) -> dict[str, Any]:
-    if len(points) < 3:
-        return {"metric": config.rank_by, "num": len(points), "points": [], "ceiling": None}
-    sign = METRICS[config.rank_by]
-    supernet_N = np.array([sign * c.scores[config.rank_by] for c, _ in points])
-    alone_NS = sign * np.array([scores for _, scores in points])
-    reps, seed = config.trials.reps, config.seed
-    agreement = kendall(supernet_N, alone_NS.mean(axis=1), reps=reps, seed=seed)
-    ceiling = None
-    if alone_NS.shape[1] >= 2:
-        half = alone_NS.shape[1] // 2
-        most = tau_ceiling(alone_NS[:, :half].T, alone_NS[:, half:].T, reps=reps, seed=seed)
-        ceiling = {"tau": most.tau, "tau_low": most.low, "tau_high": most.high}
-    return {
-        "metric": config.rank_by,
-        "num": len(points),
-        "tau": agreement.tau,
-        "tau_low": agreement.low,
-        "tau_high": agreement.high,
-        "spearman": spearman(supernet_N, alone_NS.mean(axis=1)),
-        "top5_overlap": top_k_overlap(supernet_N, alone_NS.mean(axis=1), min(5, len(points))),
-        "ceiling": ceiling,
-        "points": [
-            {
-                "digest": c.architecture.digest,
-                "supernet": c.scores[config.rank_by],
-                "standalone": float(np.mean(scores)),
-                "seeds": scores,
-            }
-            for c, scores in points
-        ],
-    }
 
 
 def write_daily(folder: RunFolder, columns: dict[str, list[Any]]) -> None:

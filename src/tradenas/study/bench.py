@@ -1,0 +1,117 @@
+"""What the stages that train share: data, zones, and a way to run jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tradenas.errors import DivergedError
+from tradenas.events import Events
+from tradenas.space import Architecture
+from tradenas.splits import Span, Zones
+from tradenas.study.config import StudyConfig
+from tradenas.study.folder import RunFolder
+from tradenas.study.strategies import Speaker, Traded, ensemble, trade
+from tradenas.train.dataset import Dataset
+from tradenas.train.store import load_dataset
+from tradenas.trials.jobs import JobDone, JobSpec, add_input
+from tradenas.trials.ledger import Ledger
+from tradenas.trials.retrain import plain
+from tradenas.trials.runner import InlineRunner, ProcessRunner, Runner
+
+__all__ = ["Bench", "runner_of"]
+
+
+def runner_of(config: StudyConfig) -> Runner:
+    """Who does the jobs of a study."""
+    if config.runner.kind == "inline":
+        return InlineRunner()
+    return ProcessRunner(config.runner.workers or os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bench:
+    """What the retraining and judging stages share: the data, the zones, and a way to run jobs."""
+
+    folder: RunFolder
+    config: StudyConfig
+    ledger: Ledger
+    events: Events
+    data: Dataset
+    zones: Zones
+    dataset_sha: str
+
+    @classmethod
+    def at(cls, folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Events, dataset: Path) -> Bench:
+        """Opens one of the two dataset files, and lays it where jobs find it."""
+        zones = Zones.from_description(folder.read(folder.data)["zones"])
+        sha = add_input(folder.path / "retrain" / "jobs", dataset)
+        return cls(
+            folder=folder,
+            config=config,
+            ledger=ledger,
+            events=events,
+            data=load_dataset(dataset),
+            zones=zones,
+            dataset_sha=sha,
+        )
+
+    @property
+    def jobs_folder(self) -> Path:
+        return self.folder.path / "retrain" / "jobs"
+
+    def run(self, stage: str, specs: Sequence[JobSpec]) -> dict[str, JobDone]:
+        """Runs jobs under a progress bar."""
+        done = 0
+        with self.events.span(stage, len({s.id for s in specs})):
+
+            def tell(outcome: JobDone) -> None:
+                nonlocal done
+                done += 1
+                self.events.progress.advance(stage, done, outcome.error or "")
+                self.events.write("job", stage=stage, id=outcome.id, status=outcome.status, error=outcome.error)
+
+            return runner_of(self.config).run(specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell)
+
+    def network_job(self, architecture: Architecture, *, train: Span, signals: dict[str, Span], seed: int) -> JobSpec:
+        """The training of one network."""
+        return JobSpec(
+            kind="fit_network",
+            params={
+                "space": plain(self.config.space),
+                "architecture": dict(architecture),
+                "training": plain(self.config.trials.training),
+                "train": [train.start, train.stop],
+                "signals": {name: [span.start, span.stop] for name, span in signals.items()},
+            },
+            inputs={"dataset": self.dataset_sha},
+            seed=seed,
+            threads=self.config.runner.threads,
+        )
+
+    def together(self, outcomes: Sequence[JobDone], name: str) -> list[Speaker]:
+        """The trainings of one architecture: all as one first, then each alone."""
+        ok = [o for o in outcomes if o.result is not None and o.folder is not None]
+        if not ok:
+            why = outcomes[0].error if outcomes else "no training"
+            raise DivergedError(name, got=why, expected="at least one training that ends")
+        reach, calibration = int(ok[0].result["reach"]), Span(*ok[0].result["calibration"])  # type: ignore[index]
+        usable_C = self.data.usable(reach)[calibration.slice]
+        signals = [np.load(o.folder / f"{name}.npy", allow_pickle=False) for o in ok if o.folder]
+        known = [np.load(o.folder / "calibration.npy", allow_pickle=False) for o in ok if o.folder]
+        pairs = zip(signals, known, strict=True)
+        return [
+            ensemble(signals, known, usable_C, reach),
+            *(ensemble([s], [k], usable_C, reach) for s, k in pairs),
+        ]
+
+    def trade(self, span: Span, voice: Speaker) -> Traded:
+        """Trades one voice by the rule and costs of the study."""
+        return trade(self.data, span, voice, rule=self.config.rule, costs=self.config.costs, train=self.zones.search)
+
+    def key_of(self, architecture: Architecture, seed: int) -> tuple[str, int]:
+        return architecture.digest, seed

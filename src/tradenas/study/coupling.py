@@ -1,0 +1,101 @@
+"""Does the supernet's ranking tell the truth?  Measured in every study, on the search zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tradenas.errors import DivergedError
+from tradenas.stats import kendall, spearman, tau_ceiling, top_k_overlap
+from tradenas.study.bench import Bench
+from tradenas.study.config import StudyConfig
+from tradenas.study.searching import evaluator_of, found, search_fold
+from tradenas.train.evaluate import METRICS, merit
+from tradenas.train.store import cut
+from tradenas.trials.ledger import Trial
+
+__all__ = ["couple"]
+
+
+def couple(bench: Bench) -> dict[str, Any]:
+    """Does the supernet's ranking tell the truth?  Candidates over the whole ranking, trained alone, on its own rows.
+
+    The ceiling is the agreement of two such trainings with each other: no ranking can agree with them better.
+    """
+    config = bench.config
+    candidates = [c for c in found(bench.folder) if merit(c.scores, config.rank_by) > float("-inf")]
+    count = min(config.trials.coupling, len(candidates))
+    if count < 3 or config.search.kind == "random_search":  # type: ignore[attr-defined]
+        return {"metric": config.rank_by, "num": 0, "points": [], "ceiling": None}
+    chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
+    fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
+    specs = {
+        bench.key_of(c.architecture, seed): bench.network_job(
+            c.architecture, train=fold.train, signals={"valid": fold.valid}, seed=1000 + config.seed + seed
+        )
+        for c in chosen
+        for seed in seeds
+    }
+    outcomes = bench.run("coupling", list(specs.values()))
+    evaluator = evaluator_of(config, bench.zones, cut(bench.data, bench.zones.search.stop))
+    points, trials = [], []
+    for candidate in chosen:
+        alone: list[float] = []
+        for seed in seeds:
+            outcome = outcomes[specs[bench.key_of(candidate.architecture, seed)].id]
+            key = f"{candidate.architecture.digest}/{seed}"
+            try:
+                voice = bench.together([outcome], "valid")[0]
+                usable_T = bench.data.usable(voice.reach)[fold.valid.slice]
+                scores = evaluator.trade(voice.signal_T, voice.scale, usable_T)
+            except DivergedError as error:
+                trials.append(Trial(stage="coupling", key=key, digest=candidate.architecture.digest, error=str(error)))
+                continue
+            scores = {k: v for k, v in scores.items() if np.isfinite(v)}
+            if outcome.result is not None:
+                scores["loss"] = min(log.get("valid_loss", log["loss"]) for log in outcome.result["history"])
+            trials.append(
+                Trial(stage="coupling", key=key, digest=candidate.architecture.digest, seed=seed, scores=scores)
+            )
+            if merit(scores, config.rank_by) > float("-inf"):
+                alone.append(scores[config.rank_by])
+        if len(alone) == len(seeds):
+            points.append((candidate, alone))
+    bench.ledger.record_many(trials)
+    return _coupling(config, points)
+
+
+def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) -> dict[str, Any]:
+    if len(points) < 3:
+        return {"metric": config.rank_by, "num": len(points), "points": [], "ceiling": None}
+    sign = METRICS[config.rank_by]
+    supernet_N = np.array([sign * c.scores[config.rank_by] for c, _ in points])
+    alone_NS = sign * np.array([scores for _, scores in points])
+    reps, seed = config.trials.reps, config.seed
+    agreement = kendall(supernet_N, alone_NS.mean(axis=1), reps=reps, seed=seed)
+    ceiling = None
+    if alone_NS.shape[1] >= 2:
+        half = alone_NS.shape[1] // 2
+        most = tau_ceiling(alone_NS[:, :half].T, alone_NS[:, half:].T, reps=reps, seed=seed)
+        ceiling = {"tau": most.tau, "tau_low": most.low, "tau_high": most.high}
+    return {
+        "metric": config.rank_by,
+        "num": len(points),
+        "tau": agreement.tau,
+        "tau_low": agreement.low,
+        "tau_high": agreement.high,
+        "spearman": spearman(supernet_N, alone_NS.mean(axis=1)),
+        "top5_overlap": top_k_overlap(supernet_N, alone_NS.mean(axis=1), min(5, len(points))),
+        "ceiling": ceiling,
+        "points": [
+            {
+                "digest": c.architecture.digest,
+                "supernet": c.scores[config.rank_by],
+                "standalone": float(np.mean(scores)),
+                "seeds": scores,
+            }
+            for c, scores in points
+        ],
+    }
