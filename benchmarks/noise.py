@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=40)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--world", default="noise")
+    parser.add_argument("--lookbacks", type=int, nargs="+", default=[5, 20])
     parser.add_argument("--costs", type=float, default=5.5, help="taker fee in basis points")
     parser.add_argument("--out", type=Path, default=Path("noise.json"))
     options = parser.parse_args()
@@ -62,6 +63,7 @@ def main() -> None:
             **LIGHT,
             "name": f"noise-{seed}-{options.costs:g}",
             "seed": seed,
+            "space": {**LIGHT["space"], "lookbacks": options.lookbacks},
             "data": {**LIGHT["data"], "source": f"planted:{options.world}", "seed": seed},
             "costs": {"taker_bps": options.costs, "slippage_bps": 1.0 if options.costs else 0.0},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,15 @@ def arena(kind: str, seed: int, *, bars: int = BARS, fresh: int = FRESH, gap: in
     """The world of a seed.  Of the first 30,000 bars 80 % search (a quarter of them rank) and 20 % select."""
     world = planted(kind, bars=bars + fresh, seed=seed)
     data = build_dataset(world.candles, build_table(world.candles), Target(kind="forward_return"))
+    for other in world.others:  # a leader's columns stand beside the market's own, on the same time axis
+        table = build_table(other)
+        data = replace(
+            data,
+            x_TF=np.concatenate([data.x_TF, table.values_TF], axis=1),
+            ready_T=data.ready_T & table.ready_T,
+            names=data.names + tuple(f"leader_{name}" for name in table.names),
+            groups=data.groups + tuple(f"leader {group}" for group in table.groups),
+        )
     first = int(data.ready_T.argmax())
     search = Span(first, int(bars * 0.8))
     return Arena(
