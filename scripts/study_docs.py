@@ -57,9 +57,12 @@ num_ranked = 500
 
 
 def described(kind: type[Any]) -> dict[str, str]:
-    """Field -> what its docstring says, from the `Attributes:` or `Args:` part."""
+    """Field -> what its docstring says, from the `Attributes:` or `Args:` part, or from that of a base."""
     lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
     told: dict[str, str] = {}
+    for base in kind.__bases__:
+        if is_dataclass(base):
+            told |= described(base)
     name = ""
     inside = False
     for line in lines:

@@ -134,3 +134,12 @@ def test_the_digest_does_not_change_with_who_does_the_work(change):
 def test_the_digest_is_the_same_in_every_process():
     assert len(StudyConfig().digest) == 8
     assert read_config(tomllib.loads(StudyConfig().to_toml())).digest == StudyConfig().digest
+
+
+def test_shared_weights_take_no_early_stopping():
+    """Nothing would read it: ranking rows stop no supernet."""
+    with pytest.raises(ConfigError, match=r"search\.training\.holdout: no such key"):
+        read_config({"search": {"kind": "spos", "training": {"holdout": 0.1}}})
+    assert (
+        read_config({"search": {"kind": "random_search", "training": {"holdout": 0.1}}}).search.training.holdout == 0.1
+    )

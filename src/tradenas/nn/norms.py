@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ __all__ = ["NORMS", "BatchNorm", "LayerNorm", "NoNorm", "Norm"]
 EPSILON = 1e-5
 
 
-class Norm(nn.Module):
+class Norm(nn.Module, abc.ABC):
     """(B, T, C) to (B, T, C), with a gain and a shift per channel."""
 
     def __init__(self, channels: int) -> None:
@@ -28,8 +30,9 @@ class Norm(nn.Module):
         nn.init.ones_(self.gain)
         nn.init.zeros_(self.shift)
 
+    @abc.abstractmethod
     def forward(self, x_BTC: Tensor, width: Width, mode: Mode, name: str) -> Tensor:
-        raise NotImplementedError
+        """The normalised input; `name` is the norm's own in `Moments`."""
 
     def count(self, width: int) -> Count:
         return Count(parameters=2 * width)

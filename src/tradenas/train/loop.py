@@ -14,14 +14,14 @@ from tradenas.seeds import rng_for, seed_for
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 
-__all__ = ["Training", "optimizer_for", "train_epoch"]
+__all__ = ["Optimisation", "Training", "optimizer_for", "train_epoch"]
 
 MAX_SKIPPED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """How weights are fitted; the same for supernets and standalone networks.
+class Optimisation:
+    """How weights are moved; the same for supernets and standalone networks.
 
     Attributes:
         epochs: passes over the training rows.
@@ -31,9 +31,6 @@ class Training:
         segment: consecutive targets that share their history (S).
         batch: targets in a step; `batch // segment` segments.
         clip: largest norm of the gradient.
-        holdout: share of the training rows, the latest ones, that a standalone network does not learn but is stopped
-            by: the epoch with the least loss there is kept.  0 learns all rows and keeps the last epoch.
-        patience: epochs without a better loss there after which it stops; 0 goes through all epochs.
     """
 
     epochs: int = 20
@@ -43,18 +40,14 @@ class Training:
     segment: int = 64
     batch: int = 1024
     clip: float = 1.0
-    holdout: float = 0.2
-    patience: int = 6
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("segment", 1), ("batch", 1), ("patience", 0)):
-            if getattr(self, name) < low:
-                raise ConfigError(f"training.{name}", got=getattr(self, name), expected=f"{low} or more")
+        for name in ("epochs", "segment", "batch"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name}", got=getattr(self, name), expected="1 or more")
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"training.{name}", got=getattr(self, name), expected="a number above 0")
-        if not 0.0 <= self.holdout < 1.0:
-            raise ConfigError("training.holdout", got=self.holdout, expected="a share from 0 up to but not with 1")
         for name in ("weight_decay", "tap_l1"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name}", got=getattr(self, name), expected="0 or more")
@@ -67,7 +60,29 @@ class Training:
         return self.lr * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warm) / max(1.0, total - warm))))
 
 
-def optimizer_for(network: Network, training: Training) -> torch.optim.AdamW:
+@dataclass(frozen=True, kw_only=True)
+class Training(Optimisation):
+    """How a standalone network is fitted: the same, and when it has had enough.
+
+    Attributes:
+        epochs: passes over the training rows, at most.
+        holdout: share of the training rows, the latest ones, that the network does not learn but is stopped by: the
+            epoch with the least loss there is kept.  0 learns all rows and keeps the last epoch.
+        patience: epochs without a better loss there after which it stops; 0 goes through all epochs.
+    """
+
+    holdout: float = 0.2
+    patience: int = 6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.holdout < 1.0:
+            raise ConfigError("training.holdout", got=self.holdout, expected="a share from 0 up to but not with 1")
+        if self.patience < 0:
+            raise ConfigError("training.patience", got=self.patience, expected="0 or more")
+
+
+def optimizer_for(network: Network, training: Optimisation) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) without decay on gains, shifts and biases.
 
     A weight that no gradient reached in a step (another path's) is not moved, neither by momentum nor by decay.
@@ -86,7 +101,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     segments: Segments,
     objective: Objective,
-    training: Training,
+    training: Optimisation,
     *,
     epoch: int,
     seed: int,

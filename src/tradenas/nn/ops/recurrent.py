@@ -8,6 +8,7 @@ would depend on where the series began.
 
 from __future__ import annotations
 
+import abc
 import math
 
 import torch
@@ -55,8 +56,9 @@ class _Recurrent(Op):
             self.bias_hidden[:, :out].reshape(-1),
         ]
 
+    @abc.abstractmethod
     def cell(self, windows_RNC: Tensor, start_1NC: Tensor, weights: list[Tensor]) -> Tensor:
-        raise NotImplementedError
+        """The last hidden state (N, C) of windows (R, N, C)."""
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         batch, rows, c_in = x_BTC.shape

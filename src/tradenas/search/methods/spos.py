@@ -22,7 +22,7 @@ from tradenas.search.parts.evolution import next_generation, sample_distinct
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import rng_for
 from tradenas.train.evaluate import merit
-from tradenas.train.loop import Training, optimizer_for, train_epoch
+from tradenas.train.loop import Optimisation, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 
@@ -53,7 +53,7 @@ class SPOS(Method[SupernetState]):
     )
 
     kind: Literal["spos"] = "spos"
-    training: Training = field(default_factory=lambda: Training(epochs=40, batch=512, lr=1e-3))
+    training: Optimisation = field(default_factory=lambda: Optimisation(epochs=40, batch=512, lr=1e-3))
     ranking: Literal["evolution", "random"] = "evolution"
     num_ranked: int = 200
     population: int = 50
