@@ -143,3 +143,10 @@ def test_shared_weights_take_no_early_stopping():
     assert (
         read_config({"search": {"kind": "random_search", "training": {"holdout": 0.1}}}).search.training.holdout == 0.1
     )
+
+
+def test_the_champion_is_not_chosen_by_loss():
+    """A rule has no loss; choosing by something else behind the user's back would be a setting ignored."""
+    with pytest.raises(ConfigError, match="metric: got loss"):
+        read_config({"metric": "loss"})
+    assert read_config({"rank_by": "loss"}).rank_by == "loss"

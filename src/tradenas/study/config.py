@@ -198,6 +198,13 @@ class StudyConfig:
         for name in ("rank_by", "metric"):
             if getattr(self, name) not in METRICS:
                 raise ConfigError(name, got=repr(getattr(self, name)), expected=f"one of {', '.join(METRICS)}")
+        if self.metric == "loss":
+            raise ConfigError(
+                "metric",
+                got="loss",
+                expected="something that rules and baselines have too",
+                fix="rank candidates by it with rank_by, and choose by sharpe, ic or profit_factor",
+            )
         if self.target.kind == "volatility" and self.rule.kind != "volatility_target":
             raise ConfigError(
                 "target.kind",

@@ -82,7 +82,6 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
 
 def best_of(rows: list[dict[str, Any]], kind: str, metric: str) -> str:
     """The strategy of a kind that did best on the selection zone; ties go to the simpler name."""
-    metric = metric if metric != "loss" else "ic"
     mine = [r for r in rows if r["kind"] == kind]
     if not mine:
         raise DivergedError(kind, got="none that ended its training", expected="at least one")
