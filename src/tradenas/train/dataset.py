@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from tradenas.errors import ConfigError
+from tradenas.features.regimes import REGIMES
 from tradenas.typing import BoolArray, Float32Array, FloatArray, IntArray
 
 __all__ = ["Dataset", "reachable"]
@@ -35,6 +37,8 @@ class Dataset:
         centre_labels: whether models learn the label less its training mean (a volatility), or as it is (a return,
             whose sign matters).
         purge_rows: rows past t that the label of row t looks at (horizon + delay).
+        regime_T: state of the market as known at row t, an index into `tradenas.features.REGIMES`, -1 where none is
+            known; None where the study has no regimes.
     """
 
     x_TF: Float32Array
@@ -52,6 +56,7 @@ class Dataset:
     days_per_year: int
     centre_labels: bool = False
     purge_rows: int = 2
+    regime_T: npt.NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         rows, columns = self.x_TF.shape
@@ -64,6 +69,14 @@ class Dataset:
         for name in ("y_T", "ready_T", "gap_T", "volatility_T", "past_return_T", "bar_return_T", "realised_T"):
             if getattr(self, name).shape != (rows,):
                 raise ConfigError(f"Dataset.{name}", got=str(getattr(self, name).shape), expected=f"({rows},)")
+        if self.regime_T is not None and (
+            self.regime_T.shape != (rows,) or not np.isin(self.regime_T, range(-1, len(REGIMES))).all()
+        ):
+            raise ConfigError(
+                "Dataset.regime_T",
+                got=f"{self.regime_T.shape} with {np.unique(self.regime_T)[:6].tolist()}",
+                expected=f"({rows},) of -1 to {len(REGIMES) - 1}",
+            )
         if not (self.volatility_T > 0).all():
             row = int(np.flatnonzero(~(self.volatility_T > 0))[0])
             raise ConfigError(
@@ -91,6 +104,21 @@ class Dataset:
     def learnable(self, reach: int) -> BoolArray:
         """Rows of these that have a label to learn from."""
         return self.usable(reach) & np.isfinite(self.y_T)
+
+    def in_regime(self, name: str) -> BoolArray:
+        """Rows at which the market is known to be in this state.
+
+        Raises:
+            ConfigError: the data were made without regimes, or there is no such one.
+        """
+        if self.regime_T is None or name not in REGIMES:
+            raise ConfigError(
+                "regime",
+                got=f"{name!r} {'of data without regimes' if self.regime_T is None else ''}".rstrip(),
+                expected=f"one of {', '.join(REGIMES)}, of a study with [regimes] enabled",
+            )
+        inside_T: BoolArray = self.regime_T == REGIMES.index(name)
+        return inside_T
 
 
 def reachable(gap_T: BoolArray, ready_T: BoolArray, reach: int) -> BoolArray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tradenas.errors import ConfigError
+from tradenas.features.regimes import REGIMES
 from tradenas.nn import Mixture, Moments, Network, hard
 from tradenas.registry import did_you_mean
 from tradenas.space import Architecture
@@ -22,7 +23,7 @@ from tradenas.train.loss import Objective
 from tradenas.train.stream import measure, stream
 from tradenas.typing import BoolArray, FloatArray
 
-__all__ = ["METRICS", "Evaluator", "Scores", "merit"]
+__all__ = ["METRICS", "Evaluator", "Scores", "by_regime", "merit"]
 
 Scores = dict[str, float]
 
@@ -33,20 +34,42 @@ METRICS: dict[str, int] = {"sharpe": 1, "accuracy": 1, "profit_factor": 1, "ic":
 def merit(scores: Scores, metric: str) -> float:
     """A number of which more is better; NaN and missing values come last.
 
-    >>> merit({"loss": 0.69}, "loss"), merit({"ic": float("nan")}, "ic")
-    (-0.69, -inf)
+    Args:
+        metric: one of `METRICS`, of all rows, or of the rows of one regime: `ic/trending`.
+
+    >>> merit({"loss": 0.69}, "loss"), merit({"ic": float("nan")}, "ic"), merit({"loss/calm": 0.5}, "loss/calm")
+    (-0.69, -inf, -0.5)
     """
-    if metric not in METRICS:
-        raise ConfigError("metric", got=repr(metric), expected="a metric", fix=did_you_mean(metric, list(METRICS)))
+    of, slash, regime = metric.partition("/")
+    if of not in METRICS:
+        raise ConfigError("metric", got=repr(metric), expected="a metric", fix=did_you_mean(of, list(METRICS)))
+    if slash and regime not in REGIMES:
+        raise ConfigError(
+            "metric", got=repr(metric), expected="a metric of a regime", fix=did_you_mean(regime, list(REGIMES))
+        )
     value = scores.get(metric, math.nan)
-    return METRICS[metric] * value if math.isfinite(value) else -math.inf
+    return METRICS[of] * value if math.isfinite(value) else -math.inf
+
+
+def by_regime(scores: Scores) -> tuple[Scores, dict[str, Scores]]:
+    """Scores of all rows, and apart from them those of each regime under their plain names.
+
+    >>> by_regime({"ic": 0.1, "ic/calm": 0.2, "loss/calm": 0.7})
+    ({'ic': 0.1}, {'calm': {'ic': 0.2, 'loss': 0.7}})
+    """
+    whole: Scores = {}
+    parts: dict[str, Scores] = {}
+    for name, value in scores.items():
+        of, slash, regime = name.partition("/")
+        (parts.setdefault(regime, {}) if slash else whole)[of] = value
+    return whole, parts
 
 
 class _Signals(NamedTuple):
     signal_T: FloatArray
     scale: float
     usable_T: BoolArray
-    loss: float
+    losses: Scores
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +77,9 @@ class Evaluator:
     """Scores signals on a span: net of costs, with a band whose width comes from training rows.
 
     Biased upward once candidates have been chosen by it: that is what the selection zone and the vault are for.
+
+    Where the data know regimes, the same signals are scored on the rows of each one too (`ic/trending`): traded there
+    and flat elsewhere.
 
     Attributes:
         data: the market.
@@ -75,6 +101,7 @@ class Evaluator:
     _x_TF: torch.Tensor = field(init=False, repr=False)
     _first: int = field(init=False, repr=False)
     _objective: Objective = field(init=False, repr=False)
+    _regimes: dict[str, BoolArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.valid.start < self.train.stop:
@@ -82,6 +109,8 @@ class Evaluator:
                 "Evaluator.valid", got=f"rows from {self.valid.start}", expected=f"rows from {self.train.stop} on"
             )
         object.__setattr__(self, "_objective", Objective.fitted(self.data, self.train))
+        known = REGIMES if self.data.regime_T is not None else ()
+        object.__setattr__(self, "_regimes", {name: self.data.in_regime(name) for name in known})
 
     @property
     def objective(self) -> Objective:
@@ -137,7 +166,10 @@ class Evaluator:
             signal_T[later:],
             float(signal_scale(signal_T[:size], usable_T[calibration.slice])[0]),
             usable_T[self.valid.slice],
-            mean_loss(self.objective, self.data, self.valid, output_T[later:], reach),
+            {
+                name: mean_loss(self.objective, self.data, self.valid, output_T[later:], reach, rows_T)
+                for name, rows_T in {"loss": None, **{f"loss/{r}": rows for r, rows in self._regimes.items()}}.items()
+            },
         )
 
     def _scored(self, found: Iterable[_Signals]) -> list[Scores]:
@@ -146,7 +178,11 @@ class Evaluator:
         for part in found:
             finite = bool(np.isfinite(part.signal_T[part.usable_T]).all()) and math.isfinite(part.scale)
             scores = self.trade(part.signal_T, part.scale, part.usable_T) if finite and part.usable_T.any() else {}
-            results.append({k: v for k, v in {**scores, "loss": part.loss}.items() if math.isfinite(v)})
+            for regime, inside_T in self._regimes.items():
+                own_T = part.usable_T & inside_T[self.valid.slice]
+                own = self.trade(part.signal_T, part.scale, own_T) if finite and own_T.any() else {}
+                scores |= {f"{name}/{regime}": own[name] for name in METRICS if name in own}
+            results.append({k: v for k, v in {**scores, **part.losses}.items() if math.isfinite(v)})
         return results
 
     def trade(self, signal_T: FloatArray, scale: float, usable_T: BoolArray) -> Scores:

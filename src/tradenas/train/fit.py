@@ -17,7 +17,7 @@ from tradenas.train.loop import Training, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 from tradenas.train.stream import measure, stream
-from tradenas.typing import Float32Array, FloatArray
+from tradenas.typing import BoolArray, Float32Array, FloatArray
 
 __all__ = ["Fitted", "fit"]
 
@@ -66,6 +66,7 @@ def fit(
     training: Training,
     seed: int,
     device: torch.device | str = "cpu",
+    weight_T: FloatArray | None = None,
 ) -> Fitted:
     """Trains one architecture from fresh weights.
 
@@ -73,6 +74,7 @@ def fit(
         template: any network over the search space; nothing of it is used but its space and layout.
         train: rows that may be used, to learn from and, the last `training.holdout` of them, to stop by.
         seed: of weights, batches and dropout.
+        weight_T: weight of each row of the data, in the loss and in the loss by which training stops; None is 1.
 
     Raises:
         DivergedError: losses left the finite numbers, on the rows learnt from or on those held out.
@@ -84,7 +86,9 @@ def fit(
         fold = holdout(train, training.holdout, purge=data.purge_rows, embargo=reach)
         learn, valid = fold.train, fold.valid
     objective = Objective.fitted(data, learn)
-    segments = Segments(data, learn, reach=reach, length=training.segment, objective=objective, device=device)
+    segments = Segments(
+        data, learn, reach=reach, length=training.segment, objective=objective, device=device, weight_T=weight_T
+    )
     optimizer = optimizer_for(network, training)
     history: list[dict[str, float]] = []
     best, best_epoch, best_weights = math.inf, training.epochs - 1, None
@@ -95,7 +99,7 @@ def fit(
         if valid is not None:
             moments = measure(network, segments.x_TF, {}, moments_from, reach=reach) if batch_norm else None
             output_V = stream(network, segments.x_TF, {}, valid, reach=reach, moments=moments)
-            log["valid_loss"] = mean_loss(objective, data, valid, output_V, reach)
+            log["valid_loss"] = mean_loss(objective, data, valid, output_V, reach, weight_T)
             if log["valid_loss"] < best:
                 best, best_epoch = log["valid_loss"], epoch
                 best_weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
@@ -122,14 +126,30 @@ def fit(
     )
 
 
-def mean_loss(objective: Objective, data: Dataset, span: Span, output_T: Float32Array, reach: int) -> float:
-    """Mean loss of what a network said of the labelled rows of a span."""
+def mean_loss(
+    objective: Objective,
+    data: Dataset,
+    span: Span,
+    output_T: Float32Array,
+    reach: int,
+    weight_T: FloatArray | BoolArray | None = None,
+) -> float:
+    """Mean loss of what a network said of the labelled rows of a span.
+
+    Args:
+        weight_T: of each row of the data; None is 1.
+    """
     usable_T = data.learnable(reach)[span.start : span.stop]
+    if weight_T is not None:
+        usable_T &= weight_T[span.slice] > 0
     if not usable_T.any():
         return math.inf
     label = torch.from_numpy(objective.labels(data)[span.slice][usable_T])
     output = torch.from_numpy(output_T[usable_T].astype(float))
-    return float(objective.loss(output, label, torch.ones_like(label)))
+    weight = torch.ones_like(label)
+    if weight_T is not None:
+        weight = torch.from_numpy(weight_T[span.slice][usable_T].astype(float))
+    return float(objective.loss(output, label, weight))
 
 
 def _rows(data: Dataset, span: Span, reach: int) -> torch.Tensor:

@@ -18,7 +18,7 @@ from tradenas.errors import ConfigError
 from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
 from tradenas.train.loss import Objective
-from tradenas.typing import Float32Array, IntArray
+from tradenas.typing import Float32Array, FloatArray, IntArray
 
 __all__ = ["Batch", "Segments"]
 
@@ -41,6 +41,8 @@ class Segments:
         length: targets in a segment (S).
         objective: turns labels into the network's units.
         device: where batches are put together.
+        weight_T: weight of each row of the data in the loss, 0 or more; None is 1 everywhere.  A row of weight 0 is
+            no target.
 
     Raises:
         ConfigError: no row of the span has both a label and `reach` rows of gapless history.
@@ -55,8 +57,11 @@ class Segments:
         length: int,
         objective: Objective,
         device: torch.device | str = "cpu",
+        weight_T: FloatArray | None = None,
     ) -> None:
         usable_T = data.learnable(reach)
+        if weight_T is not None:
+            usable_T &= weight_T > 0
         usable_T[: span.start] = False
         usable_T[span.stop :] = False
         if length + reach - 1 > span.stop:
@@ -80,7 +85,8 @@ class Segments:
         self.x_TF = _tensor(data.x_TF, device)
         labels_T = np.where(usable_T, objective.labels(data), 0.0).astype(np.float32)
         self._y_T = torch.from_numpy(labels_T).to(device)
-        self._weight_T = torch.from_numpy(usable_T.astype(np.float32)).to(device)
+        weights_T = usable_T if weight_T is None else np.where(usable_T, weight_T, 0.0)
+        self._weight_T = torch.from_numpy(weights_T.astype(np.float32)).to(device)
 
     def cut(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """One epoch's segments, shuffled: their first rows, and how many rows at the front of each another one has.
