@@ -17,6 +17,9 @@ from tradenas.train.store import ARRAYS, cut, load_dataset, save_dataset
 from train.datasets import make_dataset
 
 
+REGIME_T = (np.arange(300) % 5 - 1).astype(np.int8)
+
+
 def same(a, b):
     for field in fields(Dataset):
         one, two = getattr(a, field.name), getattr(b, field.name)
@@ -32,7 +35,7 @@ def same(a, b):
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_round_trip_bit_for_bit(tmp_path, kind):
     data = make_dataset(rows=300, kind=kind, gaps=(50,), warm_up=7, transforms=("raw", "rank"))
-    data = replace(data, centre_labels=True, purge_rows=5, days_per_year=252)
+    data = replace(data, centre_labels=True, purge_rows=5, days_per_year=252, regime_T=REGIME_T)
     save_dataset(data, tmp_path / "data.safetensors")
     assert same(load_dataset(tmp_path / "data.safetensors"), data)
     assert len(ARRAYS) == sum(isinstance(getattr(data, f.name), np.ndarray) for f in fields(Dataset))
@@ -47,7 +50,7 @@ def test_the_same_data_make_the_same_file(tmp_path):
 
 
 def test_a_cut_is_a_prefix_and_its_file_holds_no_more(tmp_path):
-    data = make_dataset(rows=300)
+    data = replace(make_dataset(rows=300), regime_T=REGIME_T)
     part = cut(data, 200)
     assert len(part) == 200
     for name in ARRAYS:
