@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from tradenas.errors import ConfigError
-from tradenas.stats import borda, kendall, mean_rank, regret, spearman, tau_ceiling, top_k_overlap
+from tradenas.stats import (
+    borda,
+    kendall,
+    mean_rank,
+    of_ceiling,
+    regret,
+    spearman,
+    tau_ceiling,
+    tau_change,
+    tau_within_top,
+    top_k_overlap,
+)
 
 
 def test_tau_b_of_hand_cases() -> None:
@@ -101,3 +112,45 @@ def test_ceiling_between_two_sets_of_trainings_rises_with_their_seeds() -> None:
 def test_bad_input_is_refused(call: object, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         call()  # type: ignore[operator]
+
+
+def test_within_the_top_only_the_order_of_the_best_counts() -> None:
+    truth = np.arange(20.0)
+    proxy = np.concatenate([np.arange(15.0), [19.0, 18.0, 17.0, 16.0, 15.0]])  # the best five the wrong way round
+    found = tau_within_top(proxy, truth, reps=50)
+    assert found is not None
+    assert (found.tau, found.num) == (pytest.approx(-1.0), 5)
+    assert kendall(proxy, truth).tau > 0.8
+    assert tau_within_top(proxy[:8], truth[:8]) is None  # two of eight are no order to speak of
+
+
+def test_regret_of_a_shortlist() -> None:
+    proxy, truth = [5, 4, 3, 2, 1], [1.0, 4.0, 2.0, 6.0, 3.0]
+    assert [regret(proxy, truth, k=k) for k in (1, 2, 3, 4)] == [5.0, 2.0, 2.0, 0.0]
+
+
+def test_a_change_of_tau_is_paired() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.normal(size=40)
+    noise = rng.normal(size=40)
+    before, after = truth + noise, truth + 0.5 * noise
+    found = tau_change(before, after, truth, reps=400)
+    assert found.tau == pytest.approx(kendall(after, truth).tau - kendall(before, truth).tau)
+    assert found.low > 0.0
+    a, b = kendall(before, truth), kendall(after, truth)
+    assert found.high - found.low < 0.8 * ((a.high - a.low) + (b.high - b.low)) / np.sqrt(2)
+    same = tau_change(before, before, truth, reps=50)
+    assert (same.tau, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+def test_share_of_the_ceiling() -> None:
+    rng = np.random.default_rng(6)
+    truth = rng.normal(size=150)
+    trainings = truth + 0.5 * rng.normal(size=(2, 150))
+    as_good_as_a_training = of_ceiling(truth + 0.5 * rng.normal(size=150), *trainings, reps=200)
+    assert as_good_as_a_training is not None
+    assert as_good_as_a_training.low < 1.0 < as_good_as_a_training.high
+    poor = of_ceiling(truth + 3.0 * rng.normal(size=150), *trainings, reps=200)
+    assert poor is not None
+    assert poor.high < 0.7
+    assert of_ceiling(truth, rng.normal(size=150), rng.normal(size=150), reps=200) is None

@@ -17,7 +17,10 @@ from tradenas.seeds import rng_for
 from tradenas.stats.series import as_matrix, as_series
 from tradenas.typing import FloatArray
 
-__all__ = ["RankAgreement", "borda", "kendall", "mean_rank", "regret", "spearman", "tau_ceiling", "top_k_overlap"]
+__all__ = [
+    "RankAgreement", "borda", "kendall", "mean_rank", "of_ceiling", "ranks_of", "regret", "spearman", "tau_ceiling",
+    "tau_change", "tau_within_top", "top_k_overlap",
+]  # fmt: skip
 
 _CHUNK = 4_000_000  # numbers per matrix held at once
 
@@ -45,8 +48,12 @@ def kendall(
     0.667
     """
     a_N, b_N = _pair(a_N, b_N)
-    if not 0 < level < 1:
-        raise ConfigError("level", got=level, expected="between 0 and 1")
+    low, high = _ends(_resampled(a_N, b_N, reps=reps, seed=seed), level)
+    return RankAgreement(tau=_tau(a_N, b_N), low=low, high=high, num=len(a_N))
+
+
+def _resampled(a_N: FloatArray, b_N: FloatArray, *, reps: int, seed: int) -> FloatArray:
+    """Taus of resamples of the architectures: the same resamples for every pair of scores of as many."""
     if reps < 2:
         raise ConfigError("reps", got=reps, expected="2 or more")
     num = len(a_N)
@@ -60,8 +67,14 @@ def kendall(
         agree_R, untied_a_R, untied_b_R = (((count_RN @ form) * count_RN).sum(axis=1) for form in forms)
         both_R = untied_a_R * untied_b_R
         taus.append(np.where(both_R > 0, agree_R / np.sqrt(np.where(both_R > 0, both_R, 1.0)), 0.0))
-    low, high = np.quantile(np.concatenate(taus), [(1 - level) / 2, (1 + level) / 2])
-    return RankAgreement(tau=_tau(a_N, b_N), low=float(low), high=float(high), num=num)
+    return np.concatenate(taus)
+
+
+def _ends(values_R: FloatArray, level: float) -> tuple[float, float]:
+    if not 0 < level < 1:
+        raise ConfigError("level", got=level, expected="between 0 and 1")
+    low, high = np.quantile(values_R, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _tau(a_N: FloatArray, b_N: FloatArray) -> float:
@@ -91,20 +104,99 @@ def top_k_overlap(a_N: npt.ArrayLike, b_N: npt.ArrayLike, k: int) -> float:
     return len(set.intersection(*best)) / k
 
 
-def regret(proxy_N: npt.ArrayLike, truth_N: npt.ArrayLike) -> float:
-    """What trusting the proxy costs: best truth minus truth of the proxy's favourite (mean over ties), 0 or more.
+def regret(proxy_N: npt.ArrayLike, truth_N: npt.ArrayLike, *, k: int = 1) -> float:
+    """What trusting the proxy costs: the best truth minus the best among the proxy's top `k`, 0 or more.
 
-    >>> regret([0.1, 0.9, 0.5], [1.0, 2.0, 2.5])
-    0.5
+    With k = 1 favourites that tie share their mean; at the edge of a larger k a tie goes to the earlier one.
+
+    >>> regret([0.1, 0.9, 0.5], [1.0, 2.0, 2.5]), regret([0.1, 0.9, 0.5], [1.0, 2.0, 2.5], k=2)
+    (0.5, 0.0)
     """
     proxy_N, truth_N = _pair(proxy_N, truth_N)
-    return float(truth_N.max() - truth_N[proxy_N == proxy_N.max()].mean())
+    if not 1 <= k <= len(truth_N):
+        raise ConfigError("k", got=k, expected=f"from 1 to {len(truth_N)}")
+    if k == 1:
+        return float(truth_N.max() - truth_N[proxy_N == proxy_N.max()].mean())
+    return float(truth_N.max() - truth_N[np.argsort(-proxy_N, kind="stable")[:k]].max())
+
+
+def tau_within_top(
+    proxy_N: npt.ArrayLike, truth_N: npt.ArrayLike, *, share: float = 0.25, **settings: Any
+) -> RankAgreement | None:
+    """Does the proxy still order the best `share` by the truth?  None where fewer than three are left.
+
+    A search lives off the top, where architectures differ least: expect less than over all of them, and hold it
+    against `tau_ceiling` of the same few.  Chosen by the truth, whose noise is then part of the order within.
+    """
+    proxy_N, truth_N = _pair(proxy_N, truth_N)
+    if not 0 < share <= 1:
+        raise ConfigError("share", got=share, expected="above 0, at most 1")
+    best_K = np.argsort(-truth_N, kind="stable")[: int(np.ceil(share * len(truth_N)))]
+    return kendall(proxy_N[best_K], truth_N[best_K], **settings) if len(best_K) >= 3 else None
+
+
+def tau_change(
+    before_N: npt.ArrayLike,
+    after_N: npt.ArrayLike,
+    truth_N: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    reps: int = 1000,
+    seed: int = 0,
+) -> RankAgreement:
+    """By how much a second proxy agrees better with the truth than a first; both are resampled on the same ones.
+
+    >>> tau_change([1, 3, 2, 4], [1, 2, 3, 4], [1, 2, 3, 4], reps=50).tau.__round__(3)
+    0.333
+    """
+    (before_N, truth_N), (after_N, _) = _pair(before_N, truth_N), _pair(after_N, truth_N)
+    first_R, second_R = (_resampled(a_N, truth_N, reps=reps, seed=seed) for a_N in (before_N, after_N))
+    low, high = _ends(second_R - first_R, level)
+    return RankAgreement(tau=_tau(after_N, truth_N) - _tau(before_N, truth_N), low=low, high=high, num=len(truth_N))
+
+
+def of_ceiling(
+    proxy_N: npt.ArrayLike,
+    first_SN: npt.ArrayLike,
+    second_SN: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    reps: int = 1000,
+    seed: int = 0,
+) -> RankAgreement | None:
+    """The share of the reachable agreement that a proxy reaches: mean tau with either set, over tau between the sets.
+
+    Both sets are as noisy as each other, so that numerator and ceiling are held against equal noise.  A proxy less
+    noisy than a training can pass 1.  None where the sets do not agree with each other beyond doubt: a share of
+    nothing is no number.  The same resamples stand above and below the line.
+    """
+    first_N, second_N = (
+        np.atleast_2d(np.asarray(scores, dtype=np.float64)).mean(axis=0) for scores in (first_SN, second_SN)
+    )
+    (proxy_N, first_N), (_, second_N) = _pair(proxy_N, first_N), _pair(proxy_N, second_N)
+    pairs = ((proxy_N, first_N), (proxy_N, second_N), (first_N, second_N))
+    one, two, top = (_tau(a_N, b_N) for a_N, b_N in pairs)
+    one_R, two_R, top_R = (_resampled(a_N, b_N, reps=reps, seed=seed) for a_N, b_N in pairs)
+    if top <= 0 or _ends(top_R, level)[0] <= 0:
+        return None
+    known_R = top_R > 0
+    low, high = _ends((one_R + two_R)[known_R] / (2 * top_R[known_R]), level)
+    return RankAgreement(tau=(one + two) / (2 * top), low=low, high=high, num=len(proxy_N))
+
+
+def ranks_of(scores_N: FloatArray) -> FloatArray:
+    """Ranks along the last axis, 1 for the highest score; ties share their mean.
+
+    >>> ranks_of(np.array([0.3, 0.9, 0.3])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    return np.asarray(_scipy_stats().rankdata(-scores_N, axis=-1), dtype=np.float64)
 
 
 def mean_rank(scores_MN: npt.ArrayLike) -> FloatArray:
     """Mean rank of each architecture over M rankers (seeds, metrics, folds): 1 is best, ties share their mean."""
     scores_MN = as_matrix(scores_MN, "scores_MN", least=1)
-    return np.asarray(_scipy_stats().rankdata(-scores_MN, axis=1).mean(axis=0), dtype=np.float64)
+    return np.asarray(ranks_of(scores_MN).mean(axis=0), dtype=np.float64)
 
 
 def borda(scores_MN: npt.ArrayLike) -> FloatArray:
