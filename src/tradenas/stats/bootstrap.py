@@ -18,7 +18,7 @@ from tradenas.seeds import rng_for
 from tradenas.stats.series import as_matrix, flat, per_day_sharpes
 from tradenas.typing import FloatArray
 
-__all__ = ["Interval", "block_length", "bootstrap_interval", "draw_counts"]
+__all__ = ["Interval", "block_length", "bootstrap_interval", "draw_counts", "resampled"]
 
 _CHUNK = 4_000_000  # days x resamples held at once
 
@@ -66,6 +66,25 @@ def bootstrap_interval(
         raise ConfigError("level", got=level, expected="between 0 and 1")
     if statistic not in ("sharpe", "mean", "total"):
         raise ConfigError("statistic", got=statistic, expected="'sharpe', 'mean' or 'total'")
+    drawn_RN = resampled(daily_DN, statistic, reps=reps, block=block, seed=seed)
+    low_N, high_N = np.quantile(drawn_RN, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    value_N = per_day_sharpes(daily_DN) if statistic == "sharpe" else daily_DN.mean(axis=0)
+    scale = {"sharpe": float(np.sqrt(days_per_year)), "mean": 1.0, "total": float(len(daily_DN))}[statistic]
+    return Interval(value_N=value_N * scale, low_N=low_N * scale, high_N=high_N * scale)
+
+
+def resampled(
+    daily_DN: FloatArray,
+    statistic: Literal["sharpe", "mean", "total"],
+    *,
+    reps: int,
+    block: float | None = None,
+    seed: int = 0,
+) -> FloatArray:
+    """The Sharpe ratio of a day (not annual), or the mean, of each of N series in each of `reps` resamples; (reps, N).
+
+    One resample draws the same days for all series, so that differences between columns are paired.
+    """
     days = len(daily_DN)
     still_N, mean_N = flat(daily_DN), daily_DN.mean(axis=0)
     centred_DN = np.where(still_N, 0.0, daily_DN - mean_N)  # centred first: no cancellation in the second moment
@@ -80,10 +99,7 @@ def bootstrap_interval(
         variance_RN = (count_RD @ square_DN / days - shift_RN**2) * (days / (days - 1))
         none_RN = variance_RN <= 1e-24 * np.maximum(np.abs(daily_DN).max(axis=0) ** 2, 1e-300)
         drawn.append(np.where(none_RN, 0.0, mean_RN / np.sqrt(np.where(none_RN, 1.0, variance_RN))))
-    low_N, high_N = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    value_N = per_day_sharpes(daily_DN) if statistic == "sharpe" else mean_N
-    scale = {"sharpe": float(np.sqrt(days_per_year)), "mean": 1.0, "total": float(days)}[statistic]
-    return Interval(value_N=value_N * scale, low_N=low_N * scale, high_N=high_N * scale)
+    return np.concatenate(drawn)
 
 
 def draw_counts(days: int, reps: int, *, block: float | None = None, seed: int = 0) -> list[FloatArray]:
