@@ -7,6 +7,7 @@ from tradenas.stats.bootstrap import Interval, block_length, bootstrap_interval
 from tradenas.stats.overfitting import PBO, effective_trials, pbo
 from tradenas.stats.paired import SharpeDifference, sharpe_difference
 from tradenas.stats.rankers import RankInterval, rank_interval
+from tradenas.stats.paired import SharpeDifference, sharpe_difference
 from tradenas.stats.ranks import (
     RankAgreement,
     borda,
@@ -40,6 +41,7 @@ __all__ = [
     "Interval",
     "RankAgreement",
     "SharpeDifference",
+    "SharpeDifference",
     "RankInterval",
     "Superiority",
     "annual_scale",
@@ -65,6 +67,7 @@ __all__ = [
     "serial_correlation_sharpe",
     "sharpe",
     "sharpe_deviation",
+    "sharpe_difference",
     "sharpe_difference",
     "sharpes",
     "spearman",
