@@ -41,7 +41,7 @@ TINY: dict[str, Any] = {
         "norms": ["none", "layer", "batch"], "dropouts": [0.0, 0.1],
     },
     "search": {
-        "kind": "spos", "num_ranked": 30, "population": 5, "training": {"epochs": 16, "segment": 32, "batch": 256},
+        "kind": "spos", "num_ranked": 30, "find": {"population": 5}, "training": {"epochs": 16, "segment": 32, "batch": 256},
     },
     "trials": {
         "top_k": 2, "seeds": 2, "random": 1, "coupling": 3, "coupling_seeds": 1, "reps": 100, "tuning_budget": 2,

@@ -22,6 +22,9 @@ from tradenas.nn.activations import ACTIVATIONS
 from tradenas.nn.norms import NORMS
 from tradenas.nn.ops import OPS
 from tradenas.search.base import METHODS
+from tradenas.search.methods import SPOS
+from tradenas.search.parts.find import FINDERS
+from tradenas.search.parts.oneshot import OneShot
 from tradenas.study.config import StudyConfig
 from tradenas.train.evaluate import METRICS
 from tradenas.train.fees import COSTS
@@ -95,13 +98,13 @@ def written(value: Any) -> str:
     return f"`{text}`"
 
 
-def table(kind: type[Any], defaults: Any) -> list[str]:
-    """The rows of one section: its own keys, not those of sections below it."""
+def table(kind: type[Any], defaults: Any, base: Any = None) -> list[str]:
+    """The rows of one section: its own keys, not those of sections below it, nor those that are as in `base`."""
     hints, told = get_type_hints(kind), described(kind)
     rows = ["| key | default | meaning |", "| --- | --- | --- |"]
     for part in fields(kind):
         value = getattr(defaults, part.name, default_of(part))
-        if is_dataclass(value):
+        if is_dataclass(value) or (hasattr(base, part.name) and getattr(base, part.name) == value):
             continue
         if part.name not in told and part.name != "kind":
             raise SystemExit(f"{kind.__module__}.{kind.__name__}: the docstring does not say what {part.name!r} is")
@@ -117,20 +120,33 @@ def _cell(text: str) -> str:
     return text if text[1:2] in ", " else text[:1].upper() + text[1:]
 
 
-def section(path: str, kind: type[Any], defaults: Any, about: str = "") -> list[str]:
-    """A heading and a table for a dataclass, then for the dataclasses within it."""
+def section(path: str, kind: type[Any], defaults: Any, about: str = "", base: Any = None) -> list[str]:
+    """A heading and a table for a dataclass, then for the dataclasses within it; what is as in `base` is left out."""
     first = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-    lines = ["", f"## `[{path}]`{about}" if path else "## Top of the file", "", first, "", *table(kind, defaults)]
+    lines = ["", f"## `[{path}]`{about}" if path else "## Top of the file", "", first, "", *table(kind, defaults, base)]
     for part in fields(kind):
         value = getattr(defaults, part.name, default_of(part))
         if is_dataclass(value) and not isinstance(value, type):
             inner = f"{path}.{part.name}" if path else part.name
+            if inner == "search.find" and base is None:
+                continue  # stands by itself, below
             if inner == "search":
-                for name in METHODS:
-                    method = METHODS[name]
-                    lines += section("search", method, method(), f", kind = {name!r}".replace("'", '"'))
-            else:
+                lines += searches()
+            elif not hasattr(base, part.name) or getattr(base, part.name) != value:
                 lines += section(inner, type(value), value, about if path == "search" else "")
+    return lines
+
+
+def searches() -> list[str]:
+    """The methods; what all one-shot methods share stands once, before what is each one's own."""
+    common = SPOS()
+    lines = section("search", OneShot, common, ", of every one-shot method")
+    for name in FINDERS:
+        lines += section("search.find", FINDERS[name], FINDERS[name](), f', kind = "{name}"')
+    for name in METHODS:
+        method = METHODS[name]
+        shared = common if issubclass(method, OneShot) else None
+        lines += section("search", method, method(), f', kind = "{name}"', shared)
     return lines
 
 
@@ -147,6 +163,7 @@ def names() -> list[str]:
         ("`space.activations`", ACTIVATIONS),
         ("`space.norms`", NORMS),
         ("`search.kind`", METHODS),
+        ("`search.find.kind`", FINDERS),
         ("`trials.baselines`", BASELINES),
     ):
         lines.append(f"| {where} | {', '.join(f'`{name}`' for name in known)} |")

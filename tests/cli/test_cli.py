@@ -22,7 +22,7 @@ from tradenas.study import Study
 
 TINY = {
     "trials": {"top_k": 1, "random": 0, "coupling": 0, "baselines": ["flat", "hold"]},
-    "search": {"num_ranked": 4, "population": 4},
+    "search": {"num_ranked": 4, "find": {"population": 4}},
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from search.worlds import space
-from tradenas.search.base import Candidate
 from tradenas.search.parts import evolution
 from tradenas.search.parts.evolution import next_generation, sample_distinct
 from tradenas.seeds import rng_for
@@ -14,8 +13,7 @@ SPACE = space()
 
 
 def ranked(count, seed=0):
-    some = sample_distinct(SPACE, count, seed=seed, stream="ranked")
-    return [Candidate(a, {"ic": float(count - i)}) for i, a in enumerate(some)]
+    return sample_distinct(SPACE, count, seed=seed, stream="ranked")
 
 
 def breed(some, count=20, **changes):
@@ -27,14 +25,14 @@ def test_children_are_new_distinct_and_lawful():
     some = ranked(15)
     children = breed(some)
     assert len(children) == len(set(children)) == 20
-    assert not set(children) & {c.architecture for c in some}
+    assert not set(children) & set(some)
     for child in children:
         SPACE.check(child)
 
 
 def test_half_are_mutations_and_half_crossovers_of_the_best(monkeypatch):
     some = ranked(15)
-    elite = {c.architecture for c in some[:5]}
+    elite = set(some[:5])
     mothers, pairs = [], []
     mutate, crossover = evolution.mutate, evolution.crossover
     monkeypatch.setattr(evolution, "mutate", lambda s, m, *a, **k: (mothers.append(m), mutate(s, m, *a, **k))[1])
@@ -51,7 +49,7 @@ def test_mutations_are_near_their_parent():
 
     def differences(rate):
         children = breed([one], count=20, parents=1, mutation_rate=rate)
-        return [sum(child[k] != one.architecture[k] for k in set(child) & set(one.architecture)) for child in children]
+        return [sum(child[k] != one[k] for k in set(child) & set(one)) for child in children]
 
     few, many = differences(0.1), differences(1.0)
     assert sum(few) / 20 < 2.0 < sum(many) / 20
@@ -71,10 +69,9 @@ def test_a_space_that_is_used_up_gives_what_is_left_and_ends():
     every = list(tiny)
     assert len(every) == 4
     assert set(sample_distinct(tiny, 50, seed=0, stream="all")) == set(every)
-    known = [Candidate(a, {"ic": 0.0}) for a in every[:3]]
     settings = {"parents": 2, "mutation_rate": 0.1, "seed": 0, "generation": 1}
-    assert next_generation(tiny, known, 10, **settings) == [every[3]]
-    assert next_generation(tiny, [Candidate(a, {}) for a in every], 10, **settings) == []
+    assert next_generation(tiny, every[:3], 10, **settings) == [every[3]]
+    assert next_generation(tiny, every, 10, **settings) == []
 
 
 def test_samples_are_distinct_and_leave_out_what_was_seen():

@@ -14,7 +14,10 @@ from search.worlds import Told, market, space, spos, task
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.search.base import METHODS, run_search
 from tradenas.search.methods import SPOS
-from tradenas.search.methods import spos as module
+from tradenas.search.parts import evolution
+from tradenas.search.parts import oneshot as module
+from tradenas.search.parts.evolution import Evolution
+from tradenas.search.parts.uniform import Uniform
 from tradenas.train.evaluate import merit
 
 
@@ -30,11 +33,11 @@ def watched_paths(monkeypatch, method, one, epochs):
     paths, touched = [], []
     real = module.train_epoch
 
-    def watching(network, optimizer, *args, path, **kwargs):
+    def watching(network, optimizer, *args, plan, **kwargs):
         def noted(step):
-            mixture, reach = path(step)
-            paths.append(dict(mixture))
-            return mixture, reach
+            passes = plan(step)
+            paths.extend(dict(one.mixture) for one in passes)
+            return passes
 
         step = optimizer.step
 
@@ -44,7 +47,7 @@ def watched_paths(monkeypatch, method, one, epochs):
 
         optimizer.step = counted
         try:
-            return real(network, optimizer, *args, path=noted, **kwargs)
+            return real(network, optimizer, *args, plan=noted, **kwargs)
         finally:
             optimizer.step = step
 
@@ -72,8 +75,8 @@ def test_paths_are_drawn_uniformly(monkeypatch):
     """Every option of every choice alike (where it is active), by a chi-square over 2,000 steps of a fixed seed."""
     paths = []
 
-    def steps_only(*_, path, **__):
-        paths.extend(path(step)[0] for step in range(500))
+    def steps_only(*_, plan, **__):
+        paths.extend(plan(step)[0].mixture for step in range(500))
         return {"loss": 0.0}
 
     monkeypatch.setattr(module, "train_epoch", steps_only)
@@ -113,20 +116,20 @@ def test_every_score_is_told_once_and_ranked(tmp_path):
 
 def test_evolution_breeds_from_the_best_and_random_ranking_does_not(monkeypatch, tmp_path):
     parents = []
-    real = module.next_generation
+    real = evolution.next_generation
 
     def noted(space, ranked, count, **settings):
-        parents.append([c.architecture.digest for c in ranked])
+        parents.append([a.digest for a in ranked])
         return real(space, ranked, count, **settings)
 
-    monkeypatch.setattr(module, "next_generation", noted)
+    monkeypatch.setattr(evolution, "next_generation", noted)
     told = Told()
     run_search(spos(), task(told), tmp_path / "a")
     assert [len(p) for p in parents] == [5, 10, 15]
     for count, seen in zip((5, 10, 15), parents, strict=True):
         assert seen == [t[0] for t in sorted(told.trials[:count], key=lambda t: (-t[1]["ic"], t[0]))]
     parents.clear()
-    run_search(spos(ranking="random"), task(), tmp_path / "b")
+    run_search(spos(find=Uniform(population=5)), task(), tmp_path / "b")
     assert parents == []
 
 
@@ -203,16 +206,19 @@ def test_selection_rows_are_not_in_the_task():
     assert logs[0] == logs[1]
 
 
-@pytest.mark.parametrize(
-    "change", [{"num_ranked": 0}, {"population": 0}, {"parents": 0}, {"mutation_rate": 0.0}, {"mutation_rate": 1.5}]
-)
+@pytest.mark.parametrize("change", [{"num_ranked": 0}, {"supernets": 0}, {"max_params": -1}])
 def test_faulty_settings_are_named(change):
     with pytest.raises(ConfigError, match=rf"search\.{next(iter(change))}"):
         spos(**change)
 
 
+@pytest.mark.parametrize("change", [{"population": 0}, {"parents": 0}, {"mutation_rate": 0.0}, {"mutation_rate": 1.5}])
+def test_faulty_settings_of_the_evolution_are_named(change):
+    with pytest.raises(ConfigError, match=rf"search\.find\.{next(iter(change))}"):
+        Evolution(**change)
+
+
 def test_it_is_registered_and_cites_its_paper():
     assert METHODS["spos"] is SPOS
     assert "Single Path One-Shot" in SPOS.citation
-    assert spos().num_generations == 4
     assert spos().num_epochs() == 8

@@ -10,6 +10,7 @@ import torch
 
 from tradenas.search.base import Scorer, Task
 from tradenas.search.methods import SPOS, RandomSearch
+from tradenas.search.parts.evolution import Evolution
 from tradenas.space import Chain, SearchSpace
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule
@@ -60,7 +61,7 @@ def task(told: Any = None, *, data: Dataset | None = None, choices: SearchSpace 
 def spos(**changes: Any) -> SPOS:
     """Four epochs, then four generations of five."""
     training = replace(QUICK, **changes.pop("training", {}))
-    return SPOS(**{"training": training, "num_ranked": 18, "population": 5, "parents": 4, **changes})
+    return SPOS(**{"training": training, "find": Evolution(population=5, parents=4), "num_ranked": 18, **changes})
 
 
 def random_search(**changes: Any) -> RandomSearch:

@@ -275,7 +275,7 @@ def test_a_finalist_that_cannot_be_trained_is_a_failed_trial(tmp_path, monkeypat
 
 def test_the_control_runs_the_same_way(tmp_path):
     study = tiny(search={"kind": "random_search", "num_trained": 4})
-    for key in ("num_ranked", "population"):
+    for key in ("num_ranked", "find"):
         del study["search"][key]
     result = Study.of(study).run(tmp_path)
     assert facts(result.folder, "search/candidates.json")["method"] == "random_search"

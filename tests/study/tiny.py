@@ -26,7 +26,8 @@ def tiny(**sections: Any) -> dict[str, Any]:
             "norms": ["none", "batch"], "dropouts": [0.0],
         },
         "search": {
-            "kind": "spos", "num_ranked": 10, "population": 5, "training": {"epochs": 4, "segment": 32, "batch": 256},
+            "kind": "spos", "num_ranked": 10, "find": {"population": 5},
+            "training": {"epochs": 4, "segment": 32, "batch": 256},
         },
         "trials": {
             "top_k": 2, "seeds": 2, "random": 1, "coupling": 3, "coupling_seeds": 1, "reps": 100, "tuning_budget": 2,

@@ -12,7 +12,7 @@ from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Layout, Network, hard
 from tradenas.space import Chain
 from tradenas.splits import Span
-from tradenas.train.loop import MAX_SKIPPED, Training, optimizer_for, train_epoch
+from tradenas.train.loop import MAX_SKIPPED, Pass, Training, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 from train.datasets import make_dataset
@@ -39,10 +39,10 @@ def setting(**training):
     return network, optimizer_for(network, training), segments, objective, training
 
 
-def epoch_of(parts, *, epoch=0, seed=0, path=None):
+def epoch_of(parts, *, epoch=0, seed=0, plan=None):
     network, optimizer, segments, objective, training = parts
     return train_epoch(
-        network, optimizer, segments, objective, training, epoch=epoch, seed=seed, stream="test", path=path
+        network, optimizer, segments, objective, training, epoch=epoch, seed=seed, stream="test", plan=plan
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def paths_of(network, op="dense", broken=()):
     def path(step):
         name = "gated" if step in broken else op
         a = SPACE.walk(lambda c: {"depth": 1, "layer0/op": name}.get(c.name, c.options[-1]))
-        return hard(SPACE, a), network.reach(a)
+        return [Pass(mixture=hard(SPACE, a), reach=network.reach(a))]
 
     return path
 
@@ -85,7 +85,7 @@ def test_the_schedule_runs_over_all_epochs(monkeypatch):
     step = optimizer.step
     monkeypatch.setattr(optimizer, "step", lambda: (rates.append({g["lr"] for g in optimizer.param_groups}), step())[1])
     for epoch in range(training.epochs):
-        epoch_of(parts, epoch=epoch, path=paths_of(network))
+        epoch_of(parts, epoch=epoch, plan=paths_of(network))
     flat = [rate for (rate,) in rates]
     per_epoch = segments.steps(targets=training.batch)
     assert len(flat) >= 4 * per_epoch - 4
@@ -98,12 +98,12 @@ def test_only_the_weights_of_sampled_paths_move_and_the_rest_not_even_by_decay_o
     parts = setting(weight_decay=0.5)
     network = parts[0]
     before = copies(network)
-    epoch_of(parts, path=paths_of(network, "conv3"))
+    epoch_of(parts, plan=paths_of(network, "conv3"))
     moved = changed(network, before)
     assert {n for n in moved if ".ops." in n} == {"layers.0.ops.conv3.conv.weight", "layers.0.ops.conv3.conv.bias"}
     assert not any(n.startswith(("heads.2", "layers.1")) for n in moved)
     middle = copies(network)
-    epoch_of(parts, epoch=1, path=paths_of(network, "dense"))
+    epoch_of(parts, epoch=1, plan=paths_of(network, "dense"))
     still = {n for n in moved if n not in changed(network, middle)}
     assert {"layers.0.ops.conv3.conv.weight", "layers.0.ops.conv3.conv.bias"} <= still
 
@@ -130,7 +130,7 @@ def test_a_path_that_explodes_is_skipped_and_leaves_the_shared_weights_alone(wha
     every = paths_of(network, "dense", broken=range(0, 100, 3))
     clean_steps, losses = [], []
     before = copies(network)
-    log = epoch_of(parts, path=lambda step: (clean_steps.append(step), every(step))[1])
+    log = epoch_of(parts, plan=lambda step: (clean_steps.append(step), every(step))[1])
     losses.append(log["loss"])
     assert log["skipped"] == len([s for s in clean_steps if s % 3 == 0])
     assert math.isfinite(log["loss"])
@@ -160,7 +160,7 @@ def test_skipped_steps_change_nothing_at_all():
 
         start = copies(parts[0])
         with pytest.raises(KeyboardInterrupt):
-            epoch_of(parts, path=first_only)
+            epoch_of(parts, plan=first_only)
         moved = {n for n in changed(parts[0], start) if "gated" not in n}
         assert bool(moved) == (not broken)
         assert bool(parts[1].state) == (not broken)
@@ -172,9 +172,9 @@ def test_twenty_bad_steps_in_a_row_are_a_divergence():
     with torch.no_grad():
         next(p for n, p in network.named_parameters() if "ops.gated" in n).fill_(math.nan)
     with pytest.raises(DivergedError, match=f"{MAX_SKIPPED} steps in a row"):
-        epoch_of(parts, path=paths_of(network, "gated"))
+        epoch_of(parts, plan=paths_of(network, "gated"))
     short = paths_of(network, "dense", broken=[s for s in range(500) if s % MAX_SKIPPED])
-    assert epoch_of(parts, path=short)["skipped"] > 3 * MAX_SKIPPED  # 19 in a row, again and again, are not
+    assert epoch_of(parts, plan=short)["skipped"] > 3 * MAX_SKIPPED  # 19 in a row, again and again, are not
 
 
 def test_an_epoch_without_one_good_step_is_a_divergence_too():
@@ -184,14 +184,14 @@ def test_an_epoch_without_one_good_step_is_a_divergence_too():
     with torch.no_grad():
         next(p for n, p in network.named_parameters() if "ops.gated" in n).fill_(math.nan)
     with pytest.raises(DivergedError, match="no step out of"):
-        epoch_of(parts, path=paths_of(network, "gated"))
+        epoch_of(parts, plan=paths_of(network, "gated"))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     def trained(seed, noise):
         parts = setting()
         torch.manual_seed(noise)  # the global generator must not matter
-        logs = [epoch_of(parts, epoch=e, seed=seed, path=paths_of(parts[0])) for e in range(2)]
+        logs = [epoch_of(parts, epoch=e, seed=seed, plan=paths_of(parts[0])) for e in range(2)]
         return logs, copies(parts[0])
 
     (logs, weights), (same_logs, same), (other_logs, _) = trained(1, 5), trained(1, 6), trained(2, 5)
@@ -212,7 +212,7 @@ def test_gradients_are_clipped(monkeypatch):
         return step()
 
     monkeypatch.setattr(optimizer, "step", watched)
-    epoch_of(parts, path=paths_of(network))
+    epoch_of(parts, plan=paths_of(network))
     assert norms
     assert max(norms) <= 1.01e-3
 

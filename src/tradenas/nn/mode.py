@@ -19,10 +19,13 @@ class Mode:
 
     Attributes:
         training: dropout is drawn and batch norms use the moments of this batch.
-        generator: source of dropout masks; needed when training with dropout.
+        generator: source of dropout masks; without one nothing is dropped.
         scored: how many last rows of a segment count; batch norms measure over these only. 0 means all.
         moments: batch-norm moments to use when not training.
         measured: where batch norms write the moments they used, to be passed as `moments` later.
+        generators: the same as `generator`, one for each of N stacked networks.
+        present: of N stacked networks' batches, padded to one size, the number of segments that are real; all of them
+            where it is empty.
     """
 
     training: bool = False
@@ -30,6 +33,8 @@ class Mode:
     scored: int = 0
     moments: Moments | None = None
     measured: Moments | None = field(default=None, compare=False)
+    generators: tuple[torch.Generator, ...] = ()
+    present: tuple[int, ...] = ()
 
 
 EVAL = Mode()

@@ -34,7 +34,10 @@ def weighted_sum(branch: Branch, x_BTC: Tensor, weights_O: Tensor, width: Width)
 
 
 class Layer(nn.Module):
-    """One layer over the choices `<name>/{op,width,activation,norm,dropout}`."""
+    """One layer over the choices `<name>/{op,width,activation,norm,dropout}`.
+
+    Several ops at once, as a tuple of indices, give the mean of what each of them makes.
+    """
 
     def __init__(self, name: str, space: SearchSpace, c_in: int, *, mix: Mix = weighted_sum) -> None:
         super().__init__()
@@ -58,7 +61,9 @@ class Layer(nn.Module):
 
         if isinstance(which, Tensor):
             return self.mix(branch, x_BTC, which, width)
-        return branch(which if isinstance(which, int) else which[0], x_BTC, width)
+        if isinstance(which, int):
+            return branch(which, x_BTC, width)
+        return torch.stack([branch(o, x_BTC, width) for o in which]).mean(0)
 
     def finish(self, op: str, y_BTC: Tensor, width: Width, mixture: Mixture, mode: Mode) -> Tensor:
         """Norm, activation and dropout, where this op has them."""

@@ -20,7 +20,7 @@ from tradenas.search.checkpoint import load, save
 from tradenas.space import Architecture, SearchSpace
 from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.train.evaluate import METRICS, Evaluator, Scores, best_first, merit
+from tradenas.train.evaluate import METRICS, Evaluator, Scores, merit
 from tradenas.train.fit import Fitted
 
 __all__ = ["METHODS", "Candidate", "Method", "Scorer", "State", "Task", "run_search"]
@@ -30,10 +30,17 @@ METHODS: Registry[type[Method[Any]]] = Registry("method")
 
 @dataclass(frozen=True)
 class Candidate:
-    """An architecture and what it scored, not yet retrained, let alone judged."""
+    """An architecture and what it scored, not yet retrained, let alone judged.
+
+    Attributes:
+        architecture: which.
+        scores: on the ranking rows; where several supernets scored it, the mean of theirs.
+        each: the scores of every one of several supernets, in their order; empty where there was one.
+    """
 
     architecture: Architecture
     scores: Scores
+    each: tuple[Scores, ...] = ()
 
 
 #: Told of every trial: its architecture, its scores, and why there are none if it failed.
@@ -54,10 +61,16 @@ class Scorer:
     metric: str
     on_trial: OnTrial
 
-    def paths(self, network: Network, architectures: Sequence[Architecture]) -> list[Candidate]:
-        """Architectures as paths through shared weights."""
-        scored = zip(architectures, self.evaluator.score_paths(network, architectures), strict=True)
-        return [self._counted(a, s) for a, s in scored]
+    def paths(self, networks: Sequence[Network], architectures: Sequence[Architecture]) -> list[Candidate]:
+        """Architectures as paths through shared weights, those of one supernet or of several.
+
+        An architecture is one trial however many supernets score it: what is chosen by is one number.
+        """
+        by_network = [self.evaluator.score_paths(network, architectures) for network in networks]
+        return [
+            self._counted(a, _mean(each), each=each if len(each) > 1 else ())
+            for a, each in zip(architectures, zip(*by_network, strict=True), strict=True)
+        ]
 
     def fitted(self, fitted: Fitted, architecture: Architecture) -> Candidate:
         """A standalone network."""
@@ -67,13 +80,22 @@ class Scorer:
         """A trial that gave no score is a trial still; why goes to the ledger."""
         return self._counted(architecture, {}, f"{type(error).__name__}: {error}")
 
-    def _counted(self, architecture: Architecture, scores: Scores, error: str | None = None) -> Candidate:
+    def _counted(
+        self, architecture: Architecture, scores: Scores, error: str | None = None, each: tuple[Scores, ...] = ()
+    ) -> Candidate:
         self.on_trial(architecture, scores, error)
-        return Candidate(architecture, scores)
+        return Candidate(architecture, scores, each)
 
     def best_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """By merit, ties by digest."""
-        return [Candidate(a, s) for a, s in best_first([(c.architecture, c.scores) for c in candidates], self.metric)]
+        return sorted(candidates, key=lambda c: (-merit(c.scores, self.metric), c.architecture.digest))
+
+
+def _mean(each: Sequence[Scores]) -> Scores:
+    """The mean of several supernets' scores; a score that one of them lacks is absent."""
+    if len(each) == 1:
+        return each[0]
+    return {name: sum(s[name] for s in each) / len(each) for name in each[0] if all(name in s for s in each)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +118,10 @@ class Task:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def network(self) -> Network:
-        """The supernet with fresh weights."""
-        layout = Layout(groups=self.data.groups, transforms=self.data.transforms)
-        return Network(self.space, layout, seed=self.seed).to(self.device)
+    def network(self, *, seed: int | None = None) -> Network:
+        """The supernet with fresh weights, of the task's seed or another."""
+        layout = Layout(groups=self.data.groups, transforms=self.data.transforms, names=self.data.names)
+        return Network(self.space, layout, seed=self.seed if seed is None else seed).to(self.device)
 
 
 class State(abc.ABC):

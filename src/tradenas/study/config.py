@@ -24,9 +24,13 @@ from tradenas.atomic import canonical_json
 from tradenas.data import Repairs
 from tradenas.errors import ConfigError
 from tradenas.features import DEFAULT_INDICATORS, INDICATORS, Target
+from tradenas.registry import Registry
 from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import SPOS
+from tradenas.search.parts.evolution import Evolution
+from tradenas.search.parts.find import FINDERS
 from tradenas.space import Chain
+from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
 from tradenas.train.loop import Training
@@ -188,6 +192,7 @@ class StudyConfig:
     space: Chain = field(default_factory=Chain)
     search: Method[Any] = field(default_factory=SPOS)
     trials: TrialConfig = field(default_factory=TrialConfig)
+    regimes: RegimeConfig = field(default_factory=RegimeConfig)
     rule: Rule = field(default_factory=Rule)
     costs: Costs = field(default_factory=Costs)
     runner: RunnerConfig = field(default_factory=RunnerConfig)
@@ -212,6 +217,13 @@ class StudyConfig:
                 expected="a forecast that can be traded",
                 fix="a volatility has no direction: use it in the Python API, or target forward_return",
             )
+        if self.target.kind == "volatility" and self.regimes.enabled:
+            raise ConfigError(
+                "regimes.enabled",
+                got="true with target.kind volatility",
+                expected="a target that is a return: regimes are cut by volatility, which is then no forecast in them",
+                fix="target forward_return or direction, or do without regimes",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, every default written out."""
@@ -228,6 +240,8 @@ class StudyConfig:
         """Eight hex digits that change with anything that can change a number; who does the work is left out."""
         decisive = {k: v for k, v in self.to_dict().items() if k not in ("name", "runner")}
         decisive["threads"] = self.runner.threads
+        if not self.regimes.enabled:
+            del decisive["regimes"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]
 
 
@@ -264,19 +278,22 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
     for key, value in (changes or {}).items():
         _put(plain, key, value)
     faults: list[str] = []
-    search_kind = plain.get("search", {}).get("kind", "spos") if isinstance(plain.get("search"), dict) else "spos"
-    try:
-        method: type[Any] = METHODS[str(search_kind)]
-    except ConfigError as error:
-        faults.append(f"search.kind: {error.fix}, got {search_kind!r}")
-        method = SPOS
-    _unknown(StudyConfig, plain, "", faults, {"search": method})
+    method = _of_kind(METHODS, plain, "search", SPOS, faults)
+    known: dict[str, type[Any]] = {"search": method}
+    search = plain.get("search")
+    if "find" in getattr(method, "__dataclass_fields__", ()) and isinstance(search, dict):
+        known["search.find"] = _of_kind(FINDERS, search, "find", Evolution, faults, path="search.")
+    _unknown(StudyConfig, plain, "", faults, known)
     built: dict[str, Any] = {}
     customary = asdict(StudyConfig(search=method()))
+    if finder := known.get("search.find"):
+        customary["search"]["find"] = asdict(finder())
     for part in fields(StudyConfig):
         if part.name in plain:
             kind = method if part.name == "search" else typing.get_type_hints(StudyConfig)[part.name]
             value = _over(customary[part.name], plain[part.name])
+            if part.name == "search" and finder and isinstance(value, dict):
+                value["find"] = _validated(finder, value["find"], "search.find", faults)
             built[part.name] = _validated(kind, value, part.name, faults)
     if not faults:
         try:
@@ -285,6 +302,20 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
             faults.append(str(error))
     count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
     raise ConfigError("\n  ".join([f"{where}: {count}", *faults]))
+
+
+def _of_kind(
+    registry: Registry[Any], plain: Mapping[str, Any], key: str, default: type[Any], faults: list[str], path: str = ""
+) -> type[Any]:
+    """The registered class that a section's `kind` names; the default one where it names none that is known."""
+    section = plain.get(key)
+    if not isinstance(section, dict) or "kind" not in section:
+        return default
+    try:
+        return typing.cast("type[Any]", registry[str(section["kind"])])
+    except ConfigError as error:
+        faults.append(f"{path}{key}.kind: {error.fix}, got {section['kind']!r}")
+        return default
 
 
 def _over(customary: Any, given: Any) -> Any:
@@ -306,7 +337,11 @@ def _put(plain: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _unknown(kind: Any, plain: Any, path: str, faults: list[str], known: Mapping[str, Any]) -> None:
-    """Keys that no field has; pydantic would pass over them."""
+    """Keys that no field has; pydantic would pass over them.
+
+    Args:
+        known: classes of the sections that have a `kind`, by their place.
+    """
     if not is_dataclass(kind) or not isinstance(plain, dict):
         return
     hints = typing.get_type_hints(kind)
@@ -318,7 +353,7 @@ def _unknown(kind: Any, plain: Any, path: str, faults: list[str], known: Mapping
             faults.append(f"{path}{key}: no such key, {hint}")
             del plain[key]
         else:
-            _unknown(known.get(key, hints[key]), plain[key], f"{path}{key}.", faults, {})
+            _unknown(known.get(f"{path}{key}", hints[key]), plain[key], f"{path}{key}.", faults, known)
 
 
 def _validated(kind: Any, value: Any, place: str, faults: list[str]) -> Any:

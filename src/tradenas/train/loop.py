@@ -1,22 +1,48 @@
-"""The one training loop: supernets pass a fresh mixture for each step, standalone networks none."""
+"""The one training loop: a supernet's step is one pass or several under mixtures, a standalone network's has none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Mixture, Mode, Network
 from tradenas.seeds import rng_for, seed_for
 from tradenas.train.loss import Objective
-from tradenas.train.segments import Segments
+from tradenas.train.segments import Batch, Segments
 
-__all__ = ["Optimisation", "Training", "optimizer_for", "train_epoch"]
+__all__ = ["Optimisation", "Pass", "Plan", "Training", "optimizer_for", "train_epoch"]
 
 MAX_SKIPPED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One forward and backward; a step adds up the gradients of its passes, clips them and moves the weights once.
+
+    Attributes:
+        mixture: which paths run.
+        reach: rows that the pass reads; it gets no more history than that.
+        labels: weight of the loss against the labels.
+        teacher: weight of the loss against the teacher's signal, which gets no gradient.
+        dropout: whether the path's dropout is drawn.
+        part: (i, n) for the i-th of n shares of the batch's segments; None for the whole batch.
+    """
+
+    mixture: Mixture
+    reach: int
+    labels: float = 1.0
+    teacher: float = 0.0
+    dropout: bool = True
+    part: tuple[int, int] | None = None
+
+
+#: The passes of each step of an epoch.
+Plan = Callable[[int], Sequence[Pass]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +132,8 @@ def train_epoch(
     epoch: int,
     seed: int,
     stream: str,
-    path: Callable[[int], tuple[Mixture, int]] | None = None,
+    plan: Plan | None = None,
+    teacher: Network | None = None,
 ) -> dict[str, float]:
     """One pass over the segments; returns the mean loss and how many steps were skipped.
 
@@ -115,8 +142,10 @@ def train_epoch(
     with it.
 
     Args:
-        path: mixture and reach of each step of this epoch, or None for a standalone network.  A path that reads
-            less than the longest gets no more history than it reads.
+        plan: the passes of each step of this epoch, or None for a standalone network.  A pass that reads less than
+            the longest gets no more history than it reads.
+        teacher: a network of one architecture whose signal passes may learn from; None has them learn from the first
+            pass of their step (in-place distillation, Yu & Huang 2019, arXiv:1903.05134).
 
     Raises:
         DivergedError: 20 steps in a row were skipped.
@@ -125,19 +154,16 @@ def train_epoch(
     per_epoch = segments.steps(targets=training.batch)
     total = training.epochs * per_epoch
     generator = torch.Generator(device=segments.x_TF.device)
+    alone = [Pass(mixture={}, reach=segments.reach)]
     summed, rows, skipped, in_a_row = 0.0, 0.0, 0, 0
     for step, batch in enumerate(segments.epoch(rng_for(seed, stream, "batches", epoch), targets=training.batch)):
         for group in optimizer.param_groups:
             group["lr"] = training.lr_at(min(epoch * per_epoch + step, (epoch + 1) * per_epoch - 1), total)
         generator.manual_seed(seed_for(seed, stream, "dropout", epoch, step))
-        mode = Mode(training=True, generator=generator, scored=segments.length)
-        mixture, reach = path(step) if path else (None, segments.reach)
-        signal_BT = network(batch.x_BTF[:, segments.reach - reach :], mixture, mode)
-        loss = objective.loss(signal_BT[:, -segments.length :], batch.y_BS, batch.weight_BS)
+        passes = plan(step) if plan else alone
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        value = _accumulate(network, batch, passes, segments, objective, generator, teacher)
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip, foreach=True)
-        value = float(loss.detach())
         if not (math.isfinite(value) and math.isfinite(float(norm))):
             skipped, in_a_row = skipped + 1, in_a_row + 1
             if in_a_row >= MAX_SKIPPED:
@@ -162,3 +188,45 @@ def train_epoch(
             fix="lower training.lr or training.clip, and look at the features' sizes",
         )
     return {"loss": summed / rows, "skipped": float(skipped)}
+
+
+def _accumulate(
+    network: Network,
+    batch: Batch,
+    passes: Sequence[Pass],
+    segments: Segments,
+    objective: Objective,
+    generator: torch.Generator,
+    teacher: Network | None,
+) -> float:
+    """Adds the gradients of a step's passes to the weights; returns the mean of the passes' losses."""
+    length, value = segments.length, 0.0
+    taught_BS: Tensor | None = None
+    if teacher is not None and any(one.teacher for one in passes):
+        reach = teacher.reach(teacher.space.smallest())
+        with torch.no_grad():
+            taught_BS = teacher(batch.x_BTF[:, segments.reach - reach :])[:, -length:]
+    for one in passes:
+        rows = _share(len(batch.x_BTF), one.part)
+        mode = Mode(training=True, generator=generator if one.dropout else None, scored=length)
+        signal_BS = network(batch.x_BTF[rows, segments.reach - one.reach :], one.mixture, mode)[:, -length:]
+        weight_BS = batch.weight_BS[rows]
+        loss = signal_BS.new_zeros(())
+        if one.labels:
+            loss = loss + one.labels * objective.loss(signal_BS, batch.y_BS[rows], weight_BS)
+        if one.teacher and taught_BS is not None:
+            loss = loss + one.teacher * objective.distil(signal_BS, taught_BS[rows], weight_BS)
+        if taught_BS is None and teacher is None:
+            taught_BS = signal_BS.detach() if one.part is None else None
+        loss.backward()
+        value += float(loss.detach()) / len(passes)
+    return value
+
+
+def _share(num: int, part: tuple[int, int] | None) -> slice:
+    """The segments of one share; a batch with fewer segments than shares gives some of them twice."""
+    if part is None:
+        return slice(None)
+    at, shares = part
+    first = at * num // shares
+    return slice(first, max(first + 1, (at + 1) * num // shares))

@@ -81,9 +81,23 @@ class Objective:
         return output_T * unit_T * self.scale
 
     def loss(self, output: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-        """Mean loss over the rows with weight; rows of weight 0 may hold anything finite."""
+        """Mean loss over the rows with weight; rows of weight 0 may hold anything finite.
+
+        Shapes: (B, S) to one number; (N, B, S), of N stacked networks, to (N,).
+        """
         if self.kind == "binary":
             each = F.binary_cross_entropy_with_logits(output, label, reduction="none")
         else:
             each = (output - label).square()
-        return (each * weight).sum() / weight.sum().clamp_min(torch.finfo(each.dtype).tiny)
+        tiny = torch.finfo(each.dtype).tiny
+        if each.ndim == 3:
+            return (each * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(tiny)
+        return (each * weight).sum() / weight.sum().clamp_min(tiny)
+
+    def distil(self, output: Tensor, taught: Tensor, weight: Tensor) -> Tensor:
+        """Mean loss against a teacher's signal instead of labels (Hinton et al. 2015, arXiv:1503.02531).
+
+        Squared distance, or the cross-entropy against the teacher's probabilities; the teacher gets no gradient.
+        """
+        taught = taught.detach()
+        return self.loss(output, torch.sigmoid(taught) if self.kind == "binary" else taught, weight)

@@ -2,53 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tradenas.nn import Network
+from tradenas.nn import Mixture, Network
 from tradenas.search.base import Candidate, State
-from tradenas.space import Architecture
+from tradenas.space import Architecture, Option, SearchSpace
 
 __all__ = ["SupernetState", "candidates_from", "candidates_to"]
 
 
-def candidates_to(candidates: list[Candidate]) -> list[dict[str, Any]]:
+def candidates_to(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """As JSON, in order."""
-    return [{"architecture": dict(c.architecture), "scores": c.scores} for c in candidates]
+    return [
+        {"architecture": dict(c.architecture), "scores": c.scores} | ({"each": list(c.each)} if c.each else {})
+        for c in candidates
+    ]
 
 
 def candidates_from(plain: list[dict[str, Any]]) -> list[Candidate]:
     """The inverse of `candidates_to`."""
-    return [Candidate(Architecture.from_plain(c["architecture"]), dict(c["scores"])) for c in plain]
+    return [
+        Candidate(
+            Architecture.from_plain(c["architecture"]), dict(c["scores"]), tuple(dict(s) for s in c.get("each", ()))
+        )
+        for c in plain
+    ]
 
 
 class SupernetState(State):
-    """Shared weights, their optimiser, and everything scored so far in order."""
+    """Shared weights of one supernet or several, their optimisers, and everything scored so far in order.
 
-    def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
-        self.network, self.optimizer = network, optimizer
+    Attributes:
+        space: what is still searched; a method may shrink it.
+        networks: the supernets.
+        scored: candidates in the order in which they were scored.
+        updates: for each choice, how often each option took part in a pass of training, over all supernets.
+        teacher: a frozen network of one architecture that passes learn from, if the method has one.
+    """
+
+    def __init__(self, space: SearchSpace, networks: Sequence[Network], optimizers: Sequence[torch.optim.Optimizer]):
+        self.whole, self.space = space, space
+        self.networks, self.optimizers = list(networks), list(optimizers)
         self.scored: list[Candidate] = []
+        self.updates: dict[str, list[int]] = {c.name: [0] * len(c.options) for c in space.choices}
+        self.teacher: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        """The first supernet."""
+        return self.networks[0]
+
+    def shrink(self, options: dict[str, list[Option]]) -> None:
+        """Searches only these options of these choices from now on; the weights stay as they are."""
+        self.space = self.space.restrict(options)
+
+    def count(self, mixture: Mixture) -> None:
+        """Notes a pass of training; options under weights count where their weight is not 0."""
+        for name, which in mixture.items():
+            taken = which if isinstance(which, tuple) else (which,) if isinstance(which, int) else which.nonzero()
+            for option in taken:
+                self.updates[name][int(option)] += 1
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {f"weight/{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+        found: dict[str, Tensor] = {}
+        for i, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
+            found |= {f"weight/{i}/{name}": tensor for name, tensor in network.state_dict().items()}
+            for index, moments in optimizer.state_dict()["state"].items():
+                found |= {f"optimizer/{i}/{index}/{name}": torch.as_tensor(v) for name, v in moments.items()}
+        if self.teacher is not None:
+            found |= {f"teacher/{name}": tensor for name, tensor in self.teacher.state_dict().items()}
         return found
 
     def meta(self) -> dict[str, Any]:
-        groups = self.optimizer.state_dict()["param_groups"]
-        return {"param_groups": groups, "scored": candidates_to(self.scored)}
+        return {
+            "param_groups": [o.state_dict()["param_groups"] for o in self.optimizers],
+            "scored": candidates_to(self.scored),
+            "updates": self.updates,
+            "kept": {c.name: list(c.options) for c in self.space.choices},
+            "teacher": None if self.teacher is None else dict(self.teacher.space.smallest()),
+        }
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-        weights = {k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")}
-        self.network.load_state_dict(weights)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer/"):
-                _, index, name = key.split("/")
+        for i, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
+            network.load_state_dict(_under(tensors, f"weight/{i}/"))
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(tensors, f"optimizer/{i}/").items():
+                index, name = key.split("/")
                 moments.setdefault(int(index), {})[name] = value
-        groups = [{**g, "betas": tuple(g["betas"])} if "betas" in g else g for g in meta["param_groups"]]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            groups = [{**g, "betas": tuple(g["betas"])} if "betas" in g else g for g in meta["param_groups"][i]]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.scored = candidates_from(meta["scored"])
+        self.updates = {name: list(counts) for name, counts in meta["updates"].items()}
+        self.space = self.whole.restrict(meta["kept"])
+        self.teacher = None
+        if meta["teacher"] is not None:
+            self.teacher = self.network.inherit(self.whole.fix(Architecture.from_plain(meta["teacher"])))
+            self.teacher.load_state_dict(_under(tensors, "teacher/"))
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

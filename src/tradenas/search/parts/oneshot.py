@@ -1,0 +1,173 @@
+"""What every one-shot method shares: train supernets, then rank paths through their weights.
+
+A method is how a step trains (`plan`) and its settings; which paths are looked at afterwards is a `Finder`, and how
+several supernets become one order is `aggregate`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tradenas.errors import BudgetError, ConfigError
+from tradenas.nn import Network, hard
+from tradenas.search.base import Candidate, Method, Task
+from tradenas.search.parts.aggregate import Aggregate, merits_of
+from tradenas.search.parts.evolution import Evolution, sample_distinct
+from tradenas.search.parts.find import Finder, History
+from tradenas.search.parts.supernet import SupernetState
+from tradenas.seeds import seed_for
+from tradenas.space import Architecture
+from tradenas.train.loop import Optimisation, Pass, Plan, optimizer_for, train_epoch
+from tradenas.train.loss import Objective
+from tradenas.train.segments import Segments
+
+__all__ = ["OneShot", "path_of"]
+
+
+def path_of(network: Network, architecture: Architecture, **settings: float | bool | tuple[int, int] | None) -> Pass:
+    """The pass that trains one path."""
+    mixture, reach = hard(network.space, architecture), network.reach(architecture)
+    return Pass(mixture=mixture, reach=reach, **settings)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneShot(Method[SupernetState], abc.ABC):
+    """Trains all architectures at once by sharing weights, then ranks by those weights.
+
+    Biased: a shared weight is not the weight the architecture would have alone.  How far the ranking can be trusted
+    is measured by retraining (the report's Kendall tau), never assumed.
+
+    Attributes:
+        training: of the shared weights, of each supernet.
+        find: which architectures are scored once the weights are trained.
+        num_ranked: architectures to score.
+        supernets: supernets trained from different seeds, one after the other; their orders are put together.
+        aggregate: how: by `mean_rank`, by `borda` points, or by `mean_score`.
+        max_params: most parameters that a candidate may have; 0 sets no limit.
+    """
+
+    training: Optimisation = field(default_factory=lambda: Optimisation(epochs=40, batch=512, lr=1e-3))
+    find: Finder = field(default_factory=Evolution)
+    num_ranked: int = 200
+    supernets: int = 1
+    aggregate: Aggregate = "mean_rank"
+    max_params: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("num_ranked", 1), ("supernets", 1), ("max_params", 0)):
+            if getattr(self, name) < low:
+                raise ConfigError(f"search.{name}", got=getattr(self, name), expected=f"{low} or more")
+
+    @abc.abstractmethod
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
+        """The passes of each step of an epoch of one supernet, drawn from (seed, epoch, step)."""
+
+    def before_epoch(self, task: Task, state: SupernetState, network: Network, *, epoch: int) -> None:
+        """What a method does to its state before an epoch of a supernet: shrink the space, keep a teacher."""
+
+    def num_epochs(self) -> int:
+        return self.supernets * self.training.epochs + len(self.find.sizes(self.num_ranked))
+
+    def init(self, task: Task) -> SupernetState:
+        self.find.check(task.space, self.num_ranked)
+        networks = [task.network(seed=self.seed_of(task, i)) for i in range(self.supernets)]
+        self.check_budget(task, networks[0])
+        return SupernetState(task.space, networks, [optimizer_for(n, self.training) for n in networks])
+
+    def seed_of(self, task: Task, supernet: int) -> int:
+        """Of the weights, batches and paths of one supernet; the first has the task's."""
+        return task.seed if supernet == 0 else seed_for(task.seed, "supernet", supernet)
+
+    def check_budget(self, task: Task, network: Network) -> None:
+        """Refuses a limit that nothing meets, before anything is trained.
+
+        Raises:
+            BudgetError: neither the smallest architecture nor any of 1,000 drawn ones has so few parameters.
+        """
+        if not self.max_params:
+            return
+        drawn = sample_distinct(task.space, 1000, seed=task.seed, stream="budget")
+        cheapest = min((network.count(a).parameters, a.digest) for a in [task.space.smallest(), *drawn])
+        if cheapest[0] > self.max_params:
+            raise BudgetError(
+                "search.max_params",
+                got=f"{self.max_params:,}",
+                expected=f"at least {cheapest[0]:,}, what the cheapest architecture found ({cheapest[1]}) has",
+                fix="raise it, or offer smaller widths and lookbacks",
+            )
+
+    def epoch(self, task: Task, state: SupernetState, epoch: int) -> dict[str, float]:
+        supernet, within = divmod(epoch, self.training.epochs)
+        if supernet < self.supernets:
+            return self.train(task, state, within, supernet)
+        return self.generation(task, state, epoch - self.supernets * self.training.epochs)
+
+    def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
+        """One pass of one supernet over the training rows."""
+        network, seed = state.networks[supernet], self.seed_of(task, supernet)
+        self.before_epoch(task, state, network, epoch=epoch)
+        objective = Objective.fitted(task.data, task.train)
+        segments = Segments(
+            task.data,
+            task.train,
+            reach=network.reach(),
+            length=self.training.segment,
+            objective=objective,
+            device=task.device,
+        )
+        planned = self.plan(task, state, network, epoch=epoch, seed=seed)
+
+        def counted(step: int) -> Sequence[Pass]:
+            passes = planned(step)
+            for one in passes:
+                state.count(one.mixture)
+            return passes
+
+        return train_epoch(
+            network,
+            state.optimizers[supernet],
+            segments,
+            objective,
+            self.training,
+            epoch=epoch,
+            seed=seed,
+            stream="supernet",
+            plan=counted,
+            teacher=state.teacher,
+        )
+
+    def generation(self, task: Task, state: SupernetState, generation: int) -> dict[str, float]:
+        """Scores the next architectures with the shared weights."""
+        count = self.find.sizes(self.num_ranked)[generation]
+        network = state.network
+        limit = self.max_params
+        wanted = self.find.propose(
+            state.space,
+            self.history(task, state),
+            count,
+            generation=generation,
+            seed=task.seed,
+            allowed=lambda a: not limit or network.count(a).parameters <= limit,
+        )
+        state.scored += task.scorer.paths(state.networks, wanted)
+        merits = merits_of(state.scored, task.scorer.metric, "mean_score")
+        return {"scored": float(len(state.scored)), "best": max(merits, default=float("-inf"))}
+
+    def history(self, task: Task, state: SupernetState) -> History:
+        """What a finder may learn from."""
+        names = sorted({name for c in state.scored for name in c.scores})
+        counts = [state.network.count(c.architecture) for c in state.scored]
+        values = {name: tuple(c.scores.get(name, float("nan")) for c in state.scored) for name in names}
+        values["params"] = tuple(float(c.parameters) for c in counts)
+        values["macs"] = tuple(float(c.macs) for c in counts)
+        return History(
+            architectures=tuple(c.architecture for c in state.scored),
+            merits=merits_of(state.scored, task.scorer.metric, self.aggregate),
+            values=values,
+        )
+
+    def finish(self, task: Task, state: SupernetState) -> list[Candidate]:
+        by_architecture = {c.architecture: c for c in state.scored}
+        return [by_architecture[a] for a in self.history(task, state).best_first()]
