@@ -21,6 +21,9 @@ class Progress(Protocol):
     def advance(self, stage: str, done: int, note: str = "") -> None:
         """`done` steps of the stage are behind us."""
 
+    def warn(self, stage: str, words: str) -> None:
+        """Something that a person should know, and that stops nothing."""
+
     def end(self, stage: str) -> None:
         """The stage is over."""
 
@@ -32,6 +35,9 @@ class NullProgress:
         """Nothing to show."""
 
     def advance(self, stage: str, done: int, note: str = "") -> None:
+        """Nothing to show."""
+
+    def warn(self, stage: str, words: str) -> None:
         """Nothing to show."""
 
     def end(self, stage: str) -> None:
@@ -57,6 +63,11 @@ class Events:
         line = json.dumps({"time": round(time.time(), 3), "kind": kind, **fields}, sort_keys=True)
         with self.file.open("a", encoding="utf-8") as out:
             out.write(line + "\n")
+
+    def warn(self, stage: str, words: str) -> None:
+        """Something that a person should know, and that stops nothing: a line of kind `warning`, and shown at once."""
+        self.write("warning", stage=stage, message=words)
+        self.progress.warn(stage, words)
 
     @contextmanager
     def span(self, stage: str, total: int = 0) -> Iterator[None]:

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 __all__ = ["Bars"]
 
@@ -22,6 +23,7 @@ TITLES = {
     "data": "candles and features",
     "search": "search",
     "coupling": "supernet against standalone",
+    "causes": "why the supernet errs",
     "baselines": "tuning baselines",
     "retrain": "retraining finalists",
     "vault": "the vault",
@@ -60,6 +62,11 @@ class Bars:
         """`done` steps are behind us."""
         if self.progress is not None and stage in self.tasks:
             self.progress.update(self.tasks[stage], completed=done, note=note[:36])
+
+    def warn(self, stage: str, words: str) -> None:
+        """A warning, above the bars."""
+        where = self.progress.console if self.progress is not None else self.console
+        where.print(Text(f"warning: {TITLES.get(stage, stage)}: {words}", style="yellow"), highlight=False)
 
     def end(self, stage: str) -> None:
         """The stage is over; the last line of it stays."""

@@ -4,6 +4,10 @@ from tradenas.space.architecture import Architecture
 from tradenas.space.chain import CHAIN_OPS, Chain
 from tradenas.space.choice import Choice, Option, Picked
 from tradenas.space.evolve import crossover, mutate
+from tradenas.space.shares import option_shares
 from tradenas.space.space import SearchSpace
 
-__all__ = ["CHAIN_OPS", "Architecture", "Chain", "Choice", "Option", "Picked", "SearchSpace", "crossover", "mutate"]
+__all__ = [
+    "CHAIN_OPS", "Architecture", "Chain", "Choice", "Option", "Picked", "SearchSpace", "crossover", "mutate",
+    "option_shares",
+]  # fmt: skip

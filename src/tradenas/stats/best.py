@@ -33,7 +33,7 @@ _NODES = 96
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """The chance that the best `k` of `num` by the proxy hold the true best, at tau and at both ends of its interval."""
+    """The chance that the top `k` of `num` by the proxy hold the true best, at tau and both ends of its interval."""
 
     value: float
     low: float

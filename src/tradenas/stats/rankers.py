@@ -5,9 +5,10 @@
                     what was measured first (rankers, then scores within them: a hierarchical bootstrap)
     bayes           weights of the rankers from Dirichlet(1, ..., 1) instead of counts (Rubin 1981, Ann. Statist. 9)
 
-Biased: M is small.  Both ways see a share (M - 1) / M of the variance between rankers, or less, so that intervals of
-two or three rankers are too short (measured in tests/stats/test_rankers.py); and what all rankers share, the rows they
-are scored on and what weight sharing does to all of them alike, no resampling of rankers can show.
+Biased: M is small.  Both ways see a share (M - 1) / M of the variance between rankers, or less: intervals at 95 % held
+the rank that endless rankers would give in 67, 86, 92 and 97 % of cases for 2, 3, 4 and 8 rankers (12 architectures,
+200 worlds, tests/stats/test_rankers.py).  What all rankers share, the rows they are scored on and what weight sharing
+does to all of them alike, no resampling of rankers can show.
 """
 
 from __future__ import annotations

@@ -1,0 +1,27 @@
+"""Warnings reach the file and whoever watches."""
+
+from __future__ import annotations
+
+import json
+
+from tradenas.cli.progress import Bars
+from tradenas.events import Events
+
+
+def test_a_warning_is_written_down_and_shown(tmp_path, capsys):
+    bars = Bars()
+    events = Events(tmp_path / "events.jsonl", bars)
+    with events.span("search", 2):
+        events.warn("search", "too few [red]updates[/red]")
+    kinds = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [(k["kind"], k["stage"]) for k in kinds] == [("begin", "search"), ("warning", "search"), ("end", "search")]
+    assert kinds[1]["message"] == "too few [red]updates[/red]"
+    said = capsys.readouterr()
+    assert "warning: search: too few [red]updates[/red]" in " ".join(said.err.split())
+    assert said.out == ""
+
+
+def test_without_a_file_it_is_shown_all_the_same(capsys):
+    Events(None, Bars()).warn("data", "odd")
+    assert "odd" in capsys.readouterr().err
+    Events().warn("data", "nobody watches")
