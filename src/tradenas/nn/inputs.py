@@ -1,4 +1,4 @@
-"""From a feature table to channels: which transform, which feature groups, how far back."""
+"""From a feature table to channels: which transform, which feature groups, which indicators, how far back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import SpaceError
+from tradenas.nn.bank import filter_bank
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
-from tradenas.space import Picked, SearchSpace
+from tradenas.registry import did_you_mean
+from tradenas.space import Choice, Picked, SearchSpace
 
 __all__ = ["Inputs", "Layout"]
 
@@ -24,19 +26,27 @@ class Layout:
     Attributes:
         groups: group of each indicator; their number is the number of features F.
         transforms: the blocks, in order.
+        names: of the indicators; needed only where single ones may be switched off.
     """
 
     groups: tuple[str, ...]
     transforms: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
 class Inputs(nn.Module):
     """(B, T, blocks * F) to (B, T, 2 * F): the chosen block, and the same features through a filter bank.
 
+    An indicator or a group that is off is zeros.  An indicator that can never be on (in a standalone network, say) has
+    no columns at all: F counts those that are left, and `columns` says which of the table's they are.
+
     The bank has one causal filter per feature with `lookback` taps (tap j reads row t - j), the longest lookback's
     taps being a prefix-slice away from the shortest's.  It is the network's long memory at the price of one multiply
     per tap: what a convolution of a few rows cannot reach (a lag of 37, a slow average) is one weight here.
     """
+
+    member_SF: Tensor
+    column_F: Tensor
 
     def __init__(self, space: SearchSpace, layout: Layout) -> None:
         super().__init__()
@@ -48,27 +58,40 @@ class Inputs(nn.Module):
                     "input/transform", got=repr(option), expected=f"one of the table's {list(layout.transforms)}"
                 )
             self.blocks.append(layout.transforms.index(str(option)))
-        self.features = len(layout.groups)
-        self.switches = [c for c in space.choices if c.name.startswith("input/group/")]
-        for choice in self.switches:
-            group = choice.name.removeprefix("input/group/")
-            if group not in layout.groups:
-                raise SpaceError(choice.name, got="no such group", expected=f"one of {sorted(set(layout.groups))}")
-            member_F = torch.tensor([float(g == group) for g in layout.groups])
-            self.register_buffer(f"member_{group}", member_F, persistent=False)
+        self.table = len(layout.groups)
+        self.switches = [c for c in space.choices if c.name.startswith(("input/group/", "input/feature/"))]
+        members = [_members(choice, layout) for choice in self.switches]
+        never = [
+            j for c, m in zip(self.switches, members, strict=True) if c.options == ("off",) and _single(c) for j in m
+        ]
+        self.columns = [j for j in range(self.table) if j not in never]
+        self.features = len(self.columns)
+        free = {j for c, m in zip(self.switches, members, strict=True) if "off" in c.options for j in m}
+        if not self.columns or (len(free) == self.table and not space.at_least_one):
+            raise SpaceError(
+                "input",
+                got="a space with a network that reads nothing",
+                expected="at least one indicator that is on",
+                fix="make the space with Chain.space(indicators), which sees to it",
+            )
+        member_SF = torch.zeros(len(self.switches), self.table)
+        for s, columns in enumerate(members):
+            member_SF[s, columns] = 1.0
+        self.register_buffer("member_SF", member_SF[:, self.columns], persistent=False)
+        self.register_buffer("column_F", torch.tensor(self.columns), persistent=False)
         self.taps = nn.Parameter(torch.empty(self.features, max(int(n) for n in self.lookback.options)))
 
     def reset(self, generator: torch.Generator) -> None:  # noqa: ARG002
         """Closed taps: the filters say nothing until the data open them, or they would be so much noise."""
         nn.init.zeros_(self.taps)
 
-    def shrink(self, amount: float) -> None:
-        """Moves the taps that the last step reached towards 0 by `amount`, not past it.
+    def shrink(self, amount: float | Tensor) -> None:
+        """Moves the taps that the last step reached towards 0 by `amount`, not past it; of stacked networks by (N, 1, 1).
 
         The proximal step of the lasso (Tibshirani 1996; ISTA, Daubechies et al. 2004): of some thousand taps a market
         uses a few, and the rest would be fitted to noise.  Taps outside the step's lookback are left alone.
         """
-        if amount == 0.0 or self.taps.grad is None:
+        if self.taps.grad is None or (isinstance(amount, float) and amount == 0.0):
             return
         with torch.no_grad():
             shrunk = torch.sign(self.taps) * (self.taps.abs() - amount).clamp_min(0.0)
@@ -78,43 +101,78 @@ class Inputs(nn.Module):
         x_BTF = self.switched(self.block(x_BTF, mixture), mixture)
         return torch.cat([x_BTF, self.filtered(x_BTF, mixture)], dim=-1)
 
+    @property
+    def places(self) -> tuple[int, ...] | None:
+        """Where the channels of `forward` stand among those of the whole table; None where none is left out."""
+        left = self.features < self.table
+        return (*self.columns, *(self.table + j for j in self.columns)) if left else None
+
     def block(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
         """The columns of the chosen transform."""
-        which, width = weighting(self.transform, mixture), self.features
+        which = weighting(self.transform, mixture)
         if isinstance(which, Tensor):
-            parts = [w * x_BTF[..., b * width : (b + 1) * width] for w, b in zip(which, self.blocks, strict=True)]
-            return torch.stack(parts).sum(0)
-        at = self.blocks[which if isinstance(which, int) else which[0]]
-        return x_BTF[..., at * width : (at + 1) * width]
+            return torch.stack([w * self._columns(x_BTF, b) for w, b in zip(which, self.blocks, strict=True)]).sum(0)
+        return self._columns(x_BTF, self.blocks[which if isinstance(which, int) else which[0]])
+
+    def _columns(self, x_BTF: Tensor, block: int) -> Tensor:
+        if self.features == self.table:
+            return x_BTF[..., block * self.table : (block + 1) * self.table]
+        return x_BTF.index_select(-1, self.column_F + block * self.table)
 
     def switched(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
-        """Columns of groups that are off become zeros."""
-        for choice in self.switches:
+        """Columns of groups and indicators that are off become zeros."""
+        open_F: Tensor | None = None
+        for choice, member_F in zip(self.switches, self.member_SF, strict=True):
             which = weighting(choice, mixture)
             off = choice.options.index("off") if "off" in choice.options else None
             if off is None or (isinstance(which, int) and which != off):
                 continue
-            member_F = self.get_buffer(f"member_{choice.name.removeprefix('input/group/')}")
             share_off = which[off] if isinstance(which, Tensor) else 1.0
-            x_BTF = x_BTF * (1.0 - share_off * member_F)
-        return x_BTF
+            part_F = 1.0 - share_off * member_F
+            open_F = part_F if open_F is None else open_F * part_F
+        return x_BTF if open_F is None else x_BTF * open_F
 
     def filtered(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
         """Each feature through its filter of `lookback` taps."""
         which = weighting(self.lookback, mixture)
         lengths = [int(n) for n in self.lookback.options]
         if isinstance(which, Tensor):
-            lags = torch.arange(self.taps.shape[1], device=which.device)
+            lags = torch.arange(self.taps.shape[-1], device=which.device)
             open_L = which @ torch.stack([lags < n for n in lengths]).to(which.dtype)
             taps_FL = self.taps * open_L
         else:
-            taps_FL = self.taps[:, : lengths[which if isinstance(which, int) else which[0]]]
+            taps_FL = self.taps[..., : lengths[which if isinstance(which, int) else which[0]]]
+        if taps_FL.ndim == 3:  # stacked networks
+            return filter_bank(x_BTF, taps_FL)
         length = taps_FL.shape[1]
         x_BF1T = F.pad(x_BTF, (0, 0, length - 1, 0)).transpose(1, 2).unsqueeze(2)
         kernel = taps_FL.flip(1)[:, None, None, :].contiguous(memory_format=torch.channels_last)
         return F.conv2d(x_BF1T, kernel, groups=self.features).squeeze(2).transpose(1, 2)
 
-    def count(self, architecture: Mapping[str, Picked]) -> Count:
-        """One weight and one multiply per feature and tap."""
-        taps = self.features * int(str(architecture["input/lookback"]))
-        return Count(parameters=taps, macs=taps)
+    def count(self, architecture: Mapping[str, Picked]) -> tuple[int, Count]:
+        """The features that are read, and one weight and one multiply for each of their taps.
+
+        A single indicator that is off costs nothing; one of a group that is off is still carried along as zeros.
+        """
+        features = self.features - sum(_single(c) and architecture[c.name] == "off" for c in self.switches)
+        features += self.table - self.features  # counted with the switches that closed them for good
+        taps = features * int(str(architecture["input/lookback"]))
+        return features, Count(parameters=taps, macs=taps)
+
+
+def _single(choice: Choice) -> bool:
+    return choice.name.startswith("input/feature/")
+
+
+def _members(choice: Choice, layout: Layout) -> list[int]:
+    """The columns of a block that a switch closes."""
+    prefix, known = ("input/feature/", layout.names) if _single(choice) else ("input/group/", layout.groups)
+    name = choice.name.removeprefix(prefix)
+    if name not in known:
+        raise SpaceError(
+            choice.name,
+            got=f"no such {prefix.split('/')[1]}",
+            expected=f"one of the table's {sorted(set(known))}",
+            fix=did_you_mean(name, sorted(set(known))),
+        )
+    return [j for j, other in enumerate(known) if other == name]

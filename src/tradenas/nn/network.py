@@ -64,6 +64,8 @@ class Network(nn.Module):
             layer = Layer(f"layer{i}", space, channels, mix=mix)
             self.layers.append(layer)
             channels = layer.c_out
+        for op in self._layer(0).ops.values():
+            op.places = self.inputs.places
         self.heads = nn.ModuleDict(
             {str(d): ElasticLinear(self._layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
         )
@@ -103,14 +105,41 @@ class Network(nn.Module):
     def inherit(self, space: SearchSpace) -> Network:
         """The same network over a smaller space, with a copy of the weights that it shares."""
         small = Network(space, self.layout, mix=self.mix)
-        shared = self.state_dict()
+        shared, kept = self.state_dict(), self._kept(small)
         own = {}
         for name, tensor in small.state_dict().items():
             if name not in shared or any(n > m for n, m in zip(tensor.shape, shared[name].shape, strict=True)):
                 raise SpaceError("inherit", got=name, expected="a space that this network's space contains")
-            own[name] = shared[name][tuple(slice(0, n) for n in tensor.shape)].clone()
+            part = shared[name]
+            for axis, index in kept.get(name, {}).items():
+                part = part.index_select(axis, index.to(part.device))
+            own[name] = part[tuple(slice(0, n) for n in tensor.shape)].clone()
         small.load_state_dict(own)
         return small
+
+    def _kept(self, small: Network) -> dict[str, dict[int, Tensor]]:
+        """For each tensor with an axis of inputs: which entries of it a network with fewer inputs keeps.
+
+        What is an axis of inputs shows when there is one input more: it is the axis that then grows.
+        """
+        mine, its = self.inputs.columns, small.inputs.columns
+        if its == mine:
+            return {}
+        if not set(its) <= set(mine):
+            raise SpaceError("inherit", got="other inputs", expected="a space that this network's space contains")
+        layout = self.layout
+        wider = Layout(groups=(*layout.groups, "/"), transforms=layout.transforms, names=(*layout.names, "/"))
+        more = Network(small.space, wider, mix=self.mix).state_dict()
+        index = torch.tensor([mine.index(j) for j in its])
+        twice = torch.cat([index, len(mine) + index])
+        return {
+            name: {
+                axis: twice if n - m == 2 else index
+                for axis, (n, m) in enumerate(zip(more[name].shape, tensor.shape, strict=True))
+                if n > m
+            }
+            for name, tensor in small.state_dict().items()
+        }
 
     def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
         """Rows that one output reads, its own included; without an architecture, the most that any reads."""
@@ -126,7 +155,8 @@ class Network(nn.Module):
     def count(self, architecture: Architecture) -> Count:
         """Parameters of the standalone network, and its multiply-accumulates for one more candle."""
         self.space.check(architecture)
-        total, channels = self.inputs.count(architecture), 2 * self.inputs.features
+        features, total = self.inputs.count(architecture)
+        channels = 2 * features
         for i in range(int(str(architecture["depth"]))):
             op, width = str(architecture[f"layer{i}/op"]), architecture[f"layer{i}/width"]
             if not isinstance(width, int):

@@ -83,7 +83,7 @@ class Architecture(Mapping[str, Picked]):
             if name == "depth" or value in ("none", 0.0):
                 continue
             if head == "input":
-                words = tail.removeprefix("group/")
+                words = tail.removeprefix("group/").removeprefix("feature/")
                 if value == "off":
                     continue
                 parts.setdefault(head, []).append(words if value == "on" else f"{words} {value}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from tradenas.errors import SpaceError
+from tradenas.registry import did_you_mean
 from tradenas.space.choice import Choice, Option
 from tradenas.space.space import SearchSpace
 
@@ -22,8 +24,8 @@ SELF_ACTIVATED = ("skip", "gated", "lstm", "gru")
 class Chain:
     """Inputs, then `depth` layers in a row; each layer chooses its op, width, activation, norm and dropout.
 
-    Choices: `input/lookback` (rows that the input filters read), `input/transform`, `input/group/<name>` (on, off),
-    `depth`, and for each layer `layer<i>/{op,width,activation,norm,dropout}`.
+    Choices: `input/lookback` (rows that the input filters read), `input/transform`, `input/group/<name>` and
+    `input/feature/<name>` (off, on), `depth`, and for each layer `layer<i>/{op,width,activation,norm,dropout}`.
 
     Args:
         depths: numbers of layers on offer.
@@ -36,6 +38,8 @@ class Chain:
         lookbacks: rows that the input filter bank reads; the memory of the network reaches a little further.
         transforms: feature transforms on offer; each is a block of the feature table.
         groups: feature groups that may be switched off.  A group of the table not named here is always on.
+        features: single indicators that may be switched off, each on its own; the others are on.  None of a group
+            named above.  Each doubles the space, and the supernet sees each on in half of its paths.
 
     >>> chain = Chain(depths=(1, 2), ops=("dense", "conv3"), widths=(16, 32), activations=("relu",), norms=("none",),
     ...               dropouts=(0.0,), lookbacks=(20,), transforms=("zscore",))
@@ -53,6 +57,7 @@ class Chain:
     lookbacks: tuple[int, ...] = (5, 10, 20, 50, 100)
     transforms: tuple[str, ...] = ("zscore",)
     groups: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, low, high in (("depths", 1, 6), ("widths", 1, 1024), ("lookbacks", 1, 10_000)):
@@ -63,13 +68,25 @@ class Chain:
                 )
         if any(not 0.0 <= p < 1.0 for p in self.dropouts):
             raise SpaceError("space.dropouts", got=str(self.dropouts), expected="rates from 0 up to but not with 1")
+        for name in ("groups", "features"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise SpaceError(f"space.{name}", got=str(getattr(self, name)), expected="each name once")
 
-    def space(self) -> SearchSpace:
-        """The choices of this blueprint, in the order in which they are made."""
+    def space(self, indicators: Mapping[str, str] | None = None) -> SearchSpace:
+        """The choices of this blueprint, in the order in which they are made.
+
+        Args:
+            indicators: group of each indicator of the feature table.  Where every one of them can be switched off,
+                the space leaves at least one on: a network that reads nothing is not on offer.
+
+        Raises:
+            SpaceError: a group or feature that the table does not have, or a feature whose group is switched already.
+        """
+        switches = [f"input/group/{name}" for name in self.groups] + [f"input/feature/{name}" for name in self.features]
         choices = [
             Choice(name="input/lookback", options=self.lookbacks),
             Choice(name="input/transform", options=self.transforms),
-            *(Choice(name=f"input/group/{group}", options=("off", "on")) for group in self.groups),
+            *(Choice(name=name, options=("off", "on")) for name in switches),
             Choice(name="depth", options=self.depths),
         ]
         weighted = tuple(op for op in self.ops if op != "skip") or self.ops
@@ -88,4 +105,27 @@ class Chain:
                 if having and having != ("skip",):
                     when: dict[str, tuple[Option, ...]] = {**deep, f"{layer}/op": having}
                     choices.append(Choice(name=f"{layer}/{what}", options=options, when=when))
-        return SearchSpace(choices)
+        covered = indicators is not None and self._covers(indicators)
+        return SearchSpace(choices, at_least_one=dict.fromkeys(switches, "on") if covered else None)
+
+    def _covers(self, indicators: Mapping[str, str]) -> bool:
+        """Whether every indicator can be switched off; refuses names that mean nothing or the same twice."""
+        for what, named, known in (
+            ("groups", self.groups, indicators.values()),
+            ("features", self.features, indicators),
+        ):
+            for name in named:
+                if name not in known:
+                    raise SpaceError(
+                        f"space.{what}", got=repr(name), expected=f"one of the table's {what}",
+                        fix=did_you_mean(name, sorted(set(known))),
+                    )  # fmt: skip
+        for name in self.features:
+            if indicators[name] in self.groups:
+                raise SpaceError(
+                    "space.features",
+                    got=f"{name!r}, which the group {indicators[name]!r} of space.groups switches already",
+                    expected="one switch for each indicator",
+                    fix="name its group or the indicator, not both",
+                )
+        return all(group in self.groups or name in self.features for name, group in indicators.items())

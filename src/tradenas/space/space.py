@@ -39,9 +39,14 @@ class SearchSpace:
     ... ])
     >>> space.size(), len(list(space)), space.smallest()["depth"]
     (6, 6, 1)
+
+    Args:
+        choices: each after those that it depends on.
+        at_least_one: of these choices (always active, one option each), at least one takes its option named here.
+            Where all but the last have gone another way, the last is not asked: `walk` sets it.
     """
 
-    def __init__(self, choices: Sequence[Choice]) -> None:
+    def __init__(self, choices: Sequence[Choice], *, at_least_one: Mapping[str, Option] | None = None) -> None:
         self.choices = tuple(choices)
         self._by_name = {c.name: c for c in self.choices}
         if len(self._by_name) != len(self.choices):
@@ -59,6 +64,26 @@ class SearchSpace:
                         f"{choice.name}.when[{name}]", got=str(sorted(map(str, missing))), expected="options of it"
                     )
             seen.add(choice.name)
+        self.at_least_one = self._needed(at_least_one or {})
+
+    def _needed(self, wanted: Mapping[str, Option]) -> dict[str, Option]:
+        """The wanted options in the order of the choices; none where one of them is taken anyway."""
+        for name, option in wanted.items():
+            choice = self[name]
+            if choice.when or choice.take > 1 or option not in choice.options:
+                raise SpaceError(
+                    f"at_least_one[{name}]", got=repr(option), expected="an option of a choice that is always active"
+                )
+        if any(self[name].options == (option,) for name, option in wanted.items()):
+            return {}
+        return {c.name: wanted[c.name] for c in self.choices if c.name in wanted}
+
+    def _forced(self, choice: Choice, picked: Mapping[str, Picked]) -> bool:
+        """Whether `choice` is the last that can still give the one option that is needed."""
+        if choice.name not in self.at_least_one:
+            return False
+        *others, last = self.at_least_one
+        return choice.name == last and all(picked[name] != self.at_least_one[name] for name in others)
 
     def __getitem__(self, name: str) -> Choice:
         try:
@@ -81,16 +106,26 @@ class SearchSpace:
         )
 
     def walk(self, pick: Callable[[Choice], Picked]) -> Architecture:
-        """An architecture, by asking `pick` for every choice that is active."""
+        """An architecture, by asking `pick` for every choice that is active and free."""
+        return Architecture(self._walk(pick, force=True))
+
+    def _walk(self, pick: Callable[[Choice], Picked], *, force: bool) -> dict[str, Picked]:
         picked: dict[str, Picked] = {}
         for choice in self.choices:
             if self.active(choice, picked):
-                picked[choice.name] = pick(choice)
-        return Architecture(picked)
+                forced = force and self._forced(choice, picked)
+                picked[choice.name] = self.at_least_one[choice.name] if forced else pick(choice)
+        return picked
+
+    def _lacks(self, picked: Mapping[str, Picked]) -> bool:
+        return bool(self.at_least_one) and all(picked[n] != option for n, option in self.at_least_one.items())
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """One architecture, each active choice uniform over its options."""
-        return self.walk(lambda choice: draw(choice, rng))
+        """One architecture, each active choice uniform over its options; drawn again where `at_least_one` fails."""
+        picked = self._walk(lambda choice: draw(choice, rng), force=False)
+        while self._lacks(picked):
+            picked = self._walk(lambda choice: draw(choice, rng), force=False)
+        return Architecture(picked)
 
     def smallest(self) -> Architecture:
         """The first options everywhere."""
@@ -112,6 +147,9 @@ class SearchSpace:
         for name in architecture:
             if name not in picked:
                 raise ArchitectureError(name, got=repr(architecture[name]), expected="no such active choice")
+        if self._lacks(picked):
+            needed = self.at_least_one
+            raise ArchitectureError(", ".join(needed), got="none of them", expected=f"{_word(needed)} once")
         return Architecture(picked)
 
     def restrict(self, options: Mapping[str, Sequence[Option]]) -> SearchSpace:
@@ -119,6 +157,13 @@ class SearchSpace:
         for name, kept in options.items():
             for option in kept:
                 self[name].index(option)
+        needed = {n: o for n, o in self.at_least_one.items() if o in options.get(n, (o,))}
+        if self.at_least_one and not needed:
+            raise SpaceError(
+                ", ".join(self.at_least_one), got="none of them left", expected=f"{_word(self.at_least_one)} once"
+            )
+        if len(needed) == 1:  # it has no alternative any more
+            options = {**options, **{n: [o] for n, o in needed.items()}}
         kept_choices: dict[str, Choice] = {}
         for choice in self.choices:
             if any(n not in kept_choices for n in choice.when):
@@ -129,16 +174,20 @@ class SearchSpace:
             when = {n: allowed for n, allowed in when.items() if len(allowed) < len(kept_choices[n].options)}
             left = [o for o in choice.options if o in options.get(choice.name, choice.options)]
             kept_choices[choice.name] = replace(choice, options=tuple(left), when=when)
-        return SearchSpace(tuple(kept_choices.values()))
+        return SearchSpace(tuple(kept_choices.values()), at_least_one=needed)
 
     def fix(self, architecture: Mapping[str, Picked]) -> SearchSpace:
         """The space that holds this one architecture."""
         architecture = self.check(architecture)
-        only = SearchSpace([c for c in self.choices if c.name in architecture])
+        only = SearchSpace([c for c in self.choices if c.name in architecture], at_least_one=self.at_least_one)
         return only.restrict({n: sorted(_taken(p), key=self[n].index) for n, p in architecture.items()})
 
     def size(self) -> int:
         """How many architectures there are, counted exactly without listing them."""
+        if self.at_least_one:
+            free = SearchSpace(self.choices)
+            without = {n: [x for x in self[n].options if x != o] for n, o in self.at_least_one.items()}
+            return free.size() - free.restrict(without).size()
         needed = {name for choice in self.choices for name in choice.when}
         return self._count(0, {}, needed)
 
@@ -170,12 +219,18 @@ class SearchSpace:
             if at == len(self.choices):
                 yield Architecture(picked)
             elif self.active(self.choices[at], picked):
-                for value in _values(self.choices[at]):
+                forced = self._forced(self.choices[at], picked)
+                values = [self.at_least_one[self.choices[at].name]] if forced else _values(self.choices[at])
+                for value in values:
                     yield from extend(at + 1, {**picked, self.choices[at].name: value})
             else:
                 yield from extend(at + 1, picked)
 
         return extend(0, {})
+
+
+def _word(needed: Mapping[str, Option]) -> str:
+    return " or ".join(dict.fromkeys(repr(option) for option in needed.values()))
 
 
 def _values(choice: Choice) -> Iterator[Picked]:

@@ -14,6 +14,8 @@ from tradenas.nn import Layout, Network
 from tradenas.splits import Zones, make_zones
 from tradenas.study.config import DataConfig, StudyConfig
 from tradenas.study.folder import RunFolder
+from tradenas.study.regimes import label_rows
+from tradenas.study.searching import search_fold
 from tradenas.train.build import build_dataset
 from tradenas.train.dataset import Dataset
 from tradenas.train.store import cut, save_dataset
@@ -72,10 +74,15 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         )
         data = build_dataset(candles, table, config.target)
         zones = zones_of(config, data)
+        regimes: dict[str, Any] = {}
+        if config.regimes.enabled:
+            fold, reach = search_fold(config, zones), longest_reach(config, data)
+            data, model = label_rows(config.regimes, candles, data, zones, fold, reach=reach)
+            regimes = {"regimes": model}
         save_dataset(cut(data, zones.selection.stop), folder.open_rows)
         save_dataset(data, folder.all_rows)
         about = _about(config, candles, report, seen.to_json(), data, zones)
-        write_json(folder.data, {**about, "file_sha256": None if file is None else sha256_file(file)})
+        write_json(folder.data, {**about, **regimes, "file_sha256": None if file is None else sha256_file(file)})
 
 
 def zones_of(config: StudyConfig, data: Dataset) -> Zones:
@@ -94,7 +101,9 @@ def zones_of(config: StudyConfig, data: Dataset) -> Zones:
 
 def longest_reach(config: StudyConfig, data: Dataset) -> int:
     """Rows that the most far-sighted network of the space reads."""
-    return Network(config.space.space(), Layout(groups=data.groups, transforms=data.transforms)).reach()
+    return Network(
+        config.space.space(data.indicators), Layout(groups=data.groups, transforms=data.transforms, names=data.names)
+    ).reach()
 
 
 def _about(

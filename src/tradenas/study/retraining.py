@@ -109,7 +109,7 @@ def network_strategies(bench: Bench) -> list[Strategy]:
         for i, c in enumerate(distinct_networks(ranked, config.trials.top_k), start=1)
     ]
     drawn = sample_distinct(
-        config.space.space(),
+        config.space.space(bench.data.indicators),
         config.trials.random,
         seed=config.seed,
         stream="random architectures",

@@ -17,7 +17,7 @@ from tradenas.splits import Fold, Zones, holdout
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
 from tradenas.train.dataset import Dataset
-from tradenas.train.evaluate import Evaluator, Scores, merit
+from tradenas.train.evaluate import Evaluator, Scores, by_regime, merit
 from tradenas.train.store import cut, load_dataset
 from tradenas.trials.ledger import Ledger, Trial
 
@@ -27,22 +27,31 @@ FLUSH = 64
 
 
 class _Counting:
-    """Puts every score that the method sees into the ledger, some at a time."""
+    """Puts every score that the method sees into the ledger, some at a time.
+
+    The score of an architecture in a regime is a trial of its own: with R regimes each candidate is looked at 1 + R
+    times, and something will look good in one of them by luck.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.waiting: list[Trial] = []
 
     def __call__(self, architecture: Architecture, scores: Scores, error: str | None) -> None:
+        digest, (whole, parts) = architecture.digest, by_regime(scores)
         trial = Trial(
             stage="search",
-            key=architecture.digest,
-            digest=architecture.digest,
+            key=digest,
+            digest=digest,
             architecture=dict(architecture),
-            scores=None if error else scores,
+            scores=None if error else whole,
             error=error,
         )
         self.waiting.append(trial)
+        self.waiting += [
+            Trial(stage="regimes", key=f"{digest}/{name}", digest=digest, params={"regime": name}, scores=own)
+            for name, own in parts.items()
+        ]
         if len(self.waiting) >= FLUSH:
             self.flush()
 
@@ -69,7 +78,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     torch.set_num_threads(config.runner.threads)
     zones = Zones.from_description(folder.read(folder.data)["zones"])
     data = cut(load_dataset(folder.open_rows), zones.search.stop)
-    space = config.space.space()
+    space = config.space.space(data.indicators)
     counting = _Counting(ledger)
     task = Task(
         space=space,
@@ -82,7 +91,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     candidates = run_search(
         config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush
     )
-    network = Network(space, Layout(groups=data.groups, transforms=data.transforms))
+    network = Network(space, Layout(groups=data.groups, transforms=data.transforms, names=data.names))
     told = [
         {**plain, "rank": rank, "digest": c.architecture.digest, "params": network.count(c.architecture).parameters}
         for rank, (plain, c) in enumerate(zip(candidates_to(candidates), candidates, strict=True), start=1)

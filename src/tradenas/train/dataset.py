@@ -91,6 +91,11 @@ class Dataset:
                 fix="fill warm-up rows with 0 and leave them out of ready_T",
             )
 
+    @property
+    def indicators(self) -> dict[str, str]:
+        """Group of each indicator."""
+        return dict(zip(self.names, self.groups, strict=True))
+
     def __len__(self) -> int:
         return len(self.x_TF)
 

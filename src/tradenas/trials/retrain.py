@@ -41,8 +41,10 @@ def _chain(settings: Mapping[str, Any]) -> Chain:
 
 
 def _network(params: Mapping[str, Any], data: Dataset) -> tuple[Network, Architecture]:
-    layout = Layout(groups=data.groups, transforms=data.transforms)
-    return Network(_chain(params["space"]).space(), layout), Architecture.from_plain(params["architecture"])
+    layout = Layout(groups=data.groups, transforms=data.transforms, names=data.names)
+    return Network(_chain(params["space"]).space(data.indicators), layout), Architecture.from_plain(
+        params["architecture"]
+    )
 
 
 def _write_signals(fitted: Fitted, data: Dataset, rows: Mapping[str, Any], folder: Path) -> None:
@@ -54,14 +56,18 @@ def _write_signals(fitted: Fitted, data: Dataset, rows: Mapping[str, Any], folde
 def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
     """Trains one architecture; writes its weights, and its signals on the rows asked for.
 
-    Params: `space`, `architecture`, `training`, `train`, `signals` (name -> rows).  The signals on the calibration
-    rows are written too, so that trainings that speak together can be measured together.
+    Params: `space`, `architecture`, `training`, `train`, `signals` (name -> rows); `regime` and `outside` where rows
+    outside a regime weigh less.  The signals on the calibration rows are written too, so that trainings that speak
+    together can be measured together.
     """
     from safetensors.torch import save_file
 
     params = spec.params
     data = load_dataset(find_input(spec, "dataset", folder))
     template, architecture = _network(params, data)
+    weight_T = None
+    if "regime" in params:
+        weight_T = np.where(data.in_regime(params["regime"]), 1.0, params["outside"])
     fitted = fit(
         template,
         architecture,
@@ -69,6 +75,7 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
         Span(*params["train"]),
         training=Training(**params["training"]),
         seed=spec.seed,
+        weight_T=weight_T,
     )
     tensors = {f"weight/{k}": v.contiguous() for k, v in fitted.network.state_dict().items()}
     for name, (mean, variance) in fitted.moments.items():

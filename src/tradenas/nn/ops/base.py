@@ -6,7 +6,7 @@ import abc
 
 from torch import Tensor, nn
 
-from tradenas.nn.elastic import Count, Width
+from tradenas.nn.elastic import Count, Width, fit
 from tradenas.registry import Registry
 
 __all__ = ["OPS", "Op"]
@@ -21,10 +21,22 @@ class Op(nn.Module, abc.ABC):
 
     #: Rows read before the current one.
     reach: int = 0
+    #: Whether it runs with the weights of N networks stacked in front, on (N, B, T, C).
+    stackable: bool = True
+    #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
+    places: tuple[int, ...] | None = None
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.c_in, self.c_out = c_in, c_out
+
+    def carried(self, x_BTC: Tensor, width: Width) -> Tensor:
+        """The input itself, cropped or zero-padded to the width; inputs that were left out are the zeros they were."""
+        if self.places is not None:
+            full_BTC = x_BTC.new_zeros(*x_BTC.shape[:-1], max(self.places) + 1)
+            full_BTC[..., list(self.places)] = x_BTC
+            x_BTC = full_BTC
+        return fit(x_BTC, width)
 
     @abc.abstractmethod
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:

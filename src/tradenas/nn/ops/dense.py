@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tradenas.nn.elastic import Count, ElasticLinear, Width, fit
+from tradenas.nn.elastic import Count, ElasticLinear, Width
 from tradenas.nn.ops.base import OPS, Op
 
 __all__ = ["Dense", "Gated", "Residual"]
@@ -53,7 +53,7 @@ class Residual(Op):
         self.outer = ElasticLinear(c_out, c_out, gain=0.5)
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        return fit(x_BTC, width) + self.outer(F.relu(self.inner(x_BTC, width)), width)
+        return self.carried(x_BTC, width) + self.outer(F.relu(self.inner(x_BTC, width)), width)
 
     def count(self, c_in: int, width: int) -> Count:
         return self.inner.count(c_in, width) + self.outer.count(width, width)

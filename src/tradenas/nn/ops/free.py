@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tradenas.nn.elastic import Count, Width, fit
+from tradenas.nn.elastic import Count, Width
 from tradenas.nn.ops.base import OPS, Op
 
 __all__ = ["Skip"]
@@ -15,7 +15,7 @@ class Skip(Op):
     """The input as it is, cropped or zero-padded to the width."""
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        return fit(x_BTC, width)
+        return self.carried(x_BTC, width)
 
     def count(self, c_in: int, width: int) -> Count:  # noqa: ARG002
         return Count()
