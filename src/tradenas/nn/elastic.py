@@ -2,6 +2,9 @@
 
 Shapes: B batch, T time, C channels.  A mask has one weight for each of the largest width's channels; under masks the
 input carries its full channels with the inactive ones at zero, so both ways see the same weights (w_a = M_a * W).
+
+Weights with one more axis in front are those of N stacked networks, input and output then being (N, B, T, C): every
+network has its own rows and its own weights, and one batched product runs them all (`tradenas.train.stacked`).
 """
 
 from __future__ import annotations
@@ -64,6 +67,12 @@ def uniform(tensor: Tensor, fan_in: int, generator: torch.Generator, gain: float
         tensor.uniform_(-bound, bound, generator=generator)
 
 
+def batched(x_NBTC: Tensor, weight_NCO: Tensor, bias_NO: Tensor) -> Tensor:
+    """The dense layers of N stacked networks, each on its own rows."""
+    rows_NRC = x_NBTC.flatten(1, 2)
+    return torch.baddbmm(bias_NO[:, None], rows_NRC, weight_NCO).unflatten(1, x_NBTC.shape[1:3])
+
+
 class ElasticLinear(nn.Module):
     """A dense layer on each row."""
 
@@ -79,6 +88,9 @@ class ElasticLinear(nn.Module):
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         c_in = x_BTC.shape[-1]
+        if self.weight.ndim == 3:
+            out = width if isinstance(width, int) else self.weight.shape[1]
+            return gate(batched(x_BTC, self.weight[:, :out, :c_in].transpose(1, 2), self.bias[:, :out]), width)
         if isinstance(width, int):
             return F.linear(x_BTC, self.weight[:width, :c_in], self.bias[:width])
         return F.linear(x_BTC, self.weight[:, :c_in], self.bias) * width
@@ -120,6 +132,8 @@ class ElasticConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+        if self.weight.ndim == 5:
+            return self._stacked(x_BTC, width)
         c_in = x_BTC.shape[-1]
         out = width if isinstance(width, int) else self.weight.shape[0]
         weight = self.weight[:c_in] if self.depthwise else self.weight[:out, :c_in]
@@ -134,6 +148,22 @@ class ElasticConv(nn.Module):
         )
         y_BTC = y_BC1T.squeeze(2).transpose(1, 2)
         return y_BTC if self.depthwise else gate(y_BTC, width)
+
+    def _stacked(self, x_NBTC: Tensor, width: Width) -> Tensor:
+        """The convolutions of N networks: grouped convolutions are slow on CPUs, products of shifted rows are not."""
+        rows, c_in = x_NBTC.shape[2:]
+        padded = F.pad(x_NBTC, (0, 0, self.reach, 0))
+        shifted = [padded[:, :, at : at + rows] for at in range(0, self.reach + 1, self.dilation)]
+        if self.depthwise:
+            taps_NCK = self.weight[:, :c_in, 0, 0]
+            y_NBTC = shifted[0] * taps_NCK[:, None, None, :, 0]
+            for k, part in enumerate(shifted[1:], start=1):
+                y_NBTC = torch.addcmul(y_NBTC, part, taps_NCK[:, None, None, :, k])
+            return y_NBTC
+        assert self.bias is not None
+        out = width if isinstance(width, int) else self.weight.shape[1]
+        weight_NCO = self.weight[:, :out, :c_in, 0].permute(0, 3, 2, 1).flatten(1, 2)
+        return gate(batched(torch.cat(shifted, -1), weight_NCO, self.bias[:, :out]), width)
 
     def count(self, c_in: int, width: int) -> Count:
         if self.depthwise:

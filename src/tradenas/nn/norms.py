@@ -38,6 +38,11 @@ class Norm(nn.Module, abc.ABC):
         return Count(parameters=2 * width)
 
 
+def per_row(values_C: Tensor) -> Tensor:
+    """One value a channel, or (N, C) of stacked networks, so that it meets (B, T, C) or (N, B, T, C)."""
+    return values_C if values_C.ndim == 1 else values_C[:, None, None, :]
+
+
 class NoNorm(Norm):
     """The input as it is."""
 
@@ -61,12 +66,15 @@ class LayerNorm(Norm):
     """
 
     def forward(self, x_BTC: Tensor, width: Width, mode: Mode, name: str) -> Tensor:  # noqa: ARG002
-        if isinstance(width, int):
+        if isinstance(width, int) and self.gain.ndim == 1:
             return F.layer_norm(x_BTC, (width,), self.gain[:width], self.shift[:width], EPSILON)
+        if isinstance(width, int):
+            y_NBTC = F.layer_norm(x_BTC, (width,), None, None, EPSILON)
+            return torch.addcmul(self.shift[:, None, None, :width], y_NBTC, self.gain[:, None, None, :width])
         share = width / width.sum()
         mean = (x_BTC * share).sum(-1, keepdim=True)
         variance = ((x_BTC - mean).square() * share).sum(-1, keepdim=True)
-        return ((x_BTC - mean) * torch.rsqrt(variance + EPSILON) * self.gain + self.shift) * width
+        return ((x_BTC - mean) * torch.rsqrt(variance + EPSILON) * per_row(self.gain) + per_row(self.shift)) * width
 
 
 class BatchNorm(Norm):
@@ -80,8 +88,8 @@ class BatchNorm(Norm):
     def forward(self, x_BTC: Tensor, width: Width, mode: Mode, name: str) -> Tensor:
         channels = x_BTC.shape[-1]
         if mode.training or mode.measured is not None:
-            rows = x_BTC[:, -mode.scored :] if mode.scored else x_BTC
-            mean, variance = rows.mean((0, 1)), rows.var((0, 1), unbiased=False)
+            rows = x_BTC[..., -mode.scored :, :] if mode.scored else x_BTC
+            mean, variance = self.moments(rows, mode)
             if mode.measured is not None:
                 mode.measured[name] = (mean.detach(), variance.detach())
         elif mode.moments is not None and name in mode.moments:
@@ -93,8 +101,17 @@ class BatchNorm(Norm):
                 expected="moments measured on training rows",
                 fix="call network.measure(x, mixture) first and pass Mode(moments=...)",
             )
-        y = (x_BTC - mean) * torch.rsqrt(variance + EPSILON) * self.gain[:channels] + self.shift[:channels]
+        scale = per_row(torch.rsqrt(variance + EPSILON)) * per_row(self.gain[..., :channels])
+        y = (x_BTC - per_row(mean)) * scale + per_row(self.shift[..., :channels])
         return y if isinstance(width, int) else y * width
+
+    def moments(self, rows_BTC: Tensor, mode: Mode) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel; of stacked networks, over the segments that are real."""
+        if not mode.present:
+            return rows_BTC.mean((-3, -2)), rows_BTC.var((-3, -2), unbiased=False)
+        each = [rows_BTC[n, : max(1, segments)] for n, segments in enumerate(mode.present)]
+        mean = torch.stack([rows.mean((0, 1)) for rows in each])
+        return mean, torch.stack([rows.var((0, 1), unbiased=False) for rows in each])
 
 
 NORMS: Registry[type[Norm]] = Registry("norm")

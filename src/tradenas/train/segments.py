@@ -20,7 +20,7 @@ from tradenas.train.dataset import Dataset
 from tradenas.train.loss import Objective
 from tradenas.typing import Float32Array, FloatArray, IntArray
 
-__all__ = ["Batch", "Segments"]
+__all__ = ["Batch", "Segments", "gather"]
 
 
 class Batch(NamedTuple):
@@ -106,18 +106,12 @@ class Segments:
 
     def batch(self, first: IntArray, covered: IntArray) -> Batch:
         """The segments whose targets begin at these rows, without the weights of the rows that others have."""
-        width = self.reach - 1 + self.length
-        features = self.x_TF.shape[1]
-        windows = self.x_TF.as_strided((len(self.x_TF) - width + 1, width * features), (features, 1))
-        at = torch.from_numpy(first).to(self.x_TF.device)
-        x_BTF = windows.index_select(0, at - (self.reach - 1)).view(len(first), width, features)
-        rows = (len(self._y_T) - self.length + 1, self.length)
-        y_BS = self._y_T.as_strided(rows, (1, 1)).index_select(0, at)
-        weight_BS = self._weight_T.as_strided(rows, (1, 1)).index_select(0, at)
-        if covered.any():
-            own_BS = torch.from_numpy(np.arange(self.length) >= covered[:, None]).to(self.x_TF.device)
-            weight_BS = weight_BS * own_BS
-        return Batch(x_BTF, y_BS, weight_BS)
+        return gather(*self.columns, first, covered, history=self.reach - 1, length=self.length)
+
+    @property
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, labels and weights of every row of the market."""
+        return self.x_TF, self._y_T, self._weight_T
 
     def epoch(self, rng: np.random.Generator, *, targets: int) -> Iterator[Batch]:
         """One pass, about `targets` rows a batch."""
@@ -130,6 +124,23 @@ class Segments:
         """About how many batches an epoch has."""
         span = self.span.stop - max(self.span.start, self.reach - 1)
         return max(1, -(-span // self.length) // max(1, targets // self.length))
+
+
+def gather(
+    x_TF: Tensor, y_T: Tensor, weight_T: Tensor, first: IntArray, covered: IntArray, *, history: int, length: int
+) -> Batch:
+    """The segments whose targets begin at the rows `first`; the leading `covered` targets of each get no weight."""
+    width, features = history + length, x_TF.shape[1]
+    windows = x_TF.as_strided((len(x_TF) - width + 1, width * features), (features, 1))
+    at = torch.from_numpy(first).to(x_TF.device)
+    x_BTF = windows.index_select(0, at - history).view(len(first), width, features)
+    rows = (len(y_T) - length + 1, length)
+    y_BS = y_T.as_strided(rows, (1, 1)).index_select(0, at)
+    weight_BS = weight_T.as_strided(rows, (1, 1)).index_select(0, at)
+    if covered.any():
+        own_BS = torch.from_numpy(np.arange(length) >= covered[:, None]).to(x_TF.device)
+        weight_BS = weight_BS * own_BS
+    return Batch(x_BTF, y_BS, weight_BS)
 
 
 def _tensor(x_TF: Float32Array, device: torch.device | str) -> Tensor:

@@ -29,6 +29,7 @@ class _Recurrent(Op):
 
     gates: int
     reach = WINDOW - 1
+    stackable = False
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out)

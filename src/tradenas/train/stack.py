@@ -1,0 +1,110 @@
+"""N networks of one shape as one: their weights in a matrix (N, P), and AdamW on its rows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tradenas.nn import Mode, Network
+from tradenas.train.loop import Training
+
+__all__ = ["Stack"]
+
+#: As in `tradenas.train.loop.optimizer_for`.
+BETAS, EPSILON = (0.9, 0.99), 1e-8
+
+
+class Stack:
+    """The stacked network, whose parameters are views of one matrix, with gradients and moments beside it.
+
+    One row is one network, so that clipping, learning rate, decay and skipping go row by row in a handful of calls.
+
+    Args:
+        networks: of one architecture; copied, not changed.
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self.network = copy.deepcopy(networks[0])
+        self.shapes = {name: p.shape for name, p in networks[0].named_parameters()}
+        rows = [torch.cat([p.detach().flatten() for p in network.parameters()]) for network in networks]
+        self.weights_NP = torch.stack(rows)
+        decays = [torch.full((p.numel(),), float(p.ndim > 1)) for p in networks[0].parameters()]
+        self.decays_P = torch.cat(decays).to(self.weights_NP.device)
+        self.mean_NP = torch.zeros_like(self.weights_NP)
+        self.square_NP = torch.zeros_like(self.weights_NP)
+        self.steps_N1 = torch.zeros(len(networks), 1, dtype=torch.float64, device=self.weights_NP.device)
+        self._taps = list(self.shapes).index("inputs.taps")
+        self._attach()
+
+    def _attach(self) -> None:
+        """Makes the network's parameters views of the rows."""
+        self.parameters: list[nn.Parameter] = []
+        self.gradient_NP = torch.zeros_like(self.weights_NP)
+        at = 0
+        for name, shape in self.shapes.items():
+            columns, at = slice(at, at + shape.numel()), at + shape.numel()
+            home, _, last = name.rpartition(".")
+            self.parameters.append(nn.Parameter(self.weights_NP[:, columns].unflatten(1, shape)))
+            setattr(self.network.get_submodule(home), last, self.parameters[-1])
+
+    def __len__(self) -> int:
+        return len(self.weights_NP)
+
+    def keep(self, rows: Sequence[bool]) -> None:
+        """Goes on with some of the networks only."""
+        kept = torch.tensor(rows, device=self.weights_NP.device)
+        for name in ("weights_NP", "mean_NP", "square_NP", "steps_N1"):
+            setattr(self, name, getattr(self, name)[kept])
+        self._attach()
+
+    def unload(self, row_P: Tensor, network: Network) -> None:
+        """Writes one row of weights into a network of its own."""
+        at = 0
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                size = self.shapes[name].numel()
+                parameter.copy_(row_P[at : at + size].view(self.shapes[name]))
+                at += size
+
+    def differentiate(self, loss_N: Tensor) -> Tensor:
+        """The gradient of each network's own loss; returns its norm, shape (N,)."""
+        each = torch.autograd.grad(loss_N.sum(), self.parameters)
+        self.gradient_NP = torch.cat([gradient.flatten(1) for gradient in each], dim=1)
+        self.network.inputs.taps.grad = each[self._taps]
+        return torch.linalg.vector_norm(self.gradient_NP, dim=1)
+
+    def step(self, lr_N: Tensor, norm_N: Tensor, goes_N: Tensor, training: Training) -> None:
+        """Clips each network's gradient and moves it by AdamW, then shrinks its taps; rows not in `goes_N` stay."""
+        if bool(goes_N.all()):
+            self._step(slice(None), lr_N[:, None], norm_N[:, None], training)
+        elif bool(goes_N.any()):
+            rows = goes_N.nonzero()[:, 0]
+            self._step(rows, lr_N[rows, None], norm_N[rows, None], training)
+        amount_N = torch.where(goes_N, training.tap_l1 * lr_N, torch.zeros_like(lr_N))
+        self.network.inputs.shrink(amount_N[:, None, None])
+
+    @torch.no_grad()
+    def _step(self, rows: slice | Tensor, lr_M1: Tensor, norm_M1: Tensor, training: Training) -> None:
+        gradient_MP = self.gradient_NP[rows] * (training.clip / (norm_M1 + 1e-6)).clamp(max=1.0)
+        if isinstance(rows, slice):
+            weights, mean, square = self.weights_NP, self.mean_NP, self.square_NP
+        else:
+            weights, mean, square = self.weights_NP[rows], self.mean_NP[rows], self.square_NP[rows]
+        self.steps_N1[rows] += 1.0
+        steps_M1 = self.steps_N1[rows]
+        weights.mul_(1.0 - lr_M1 * training.weight_decay * self.decays_P)
+        mean.lerp_(gradient_MP, 1.0 - BETAS[0])
+        square.mul_(BETAS[1]).addcmul_(gradient_MP, gradient_MP, value=1.0 - BETAS[1])
+        first, second = ((1.0 - beta**steps_M1).to(lr_M1) for beta in BETAS)
+        spread = square.sqrt().div_(second.sqrt()).add_(EPSILON)
+        weights.sub_(mean / spread * (lr_M1 / first))
+        if not isinstance(rows, slice):
+            self.weights_NP[rows], self.mean_NP[rows], self.square_NP[rows] = weights, mean, square
+
+    def run(self, x_NBTF: Tensor, mode: Mode) -> Tensor:
+        """Signals (N, B, T)."""
+        signal_NBT: Tensor = self.network(x_NBTF, {}, mode)
+        return signal_NBT

@@ -1,0 +1,350 @@
+"""Fits many networks of one architecture at once: seeds, folds, markets of the same layout.
+
+A tiny network spends most of a step outside the arithmetic: in calls.  N networks of one shape whose weights carry one
+more axis in front do the same arithmetic in as many calls as one of them (SPEED 5).  Every network keeps its own rows,
+batches, dropout, learning rate, clipping, held-out rows and last epoch, so what comes out is what `tradenas.train.fit`
+makes of each, up to the order in which sums are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tradenas.errors import ConfigError, DivergedError
+from tradenas.nn import Mode, Moments, Network, Op
+from tradenas.seeds import rng_for, seed_for
+from tradenas.space import Architecture
+from tradenas.splits import Span, holdout
+from tradenas.train.dataset import Dataset
+from tradenas.train.fit import MOMENT_ROWS, SCALE_ROWS, Fitted, fit
+from tradenas.train.loop import MAX_SKIPPED, Training
+from tradenas.train.loss import Objective
+from tradenas.train.segments import Batch, Segments, gather
+from tradenas.train.stack import Stack
+from tradenas.train.stream import CHUNK, measure
+from tradenas.typing import IntArray
+
+__all__ = ["Job", "fit_stacked", "stackable", "stream_stacked"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """One network of a stack: where it learns and what it is seeded with; as in `fit`."""
+
+    data: Dataset
+    train: Span
+    seed: int
+
+
+def stackable(network: Network) -> bool:
+    """Whether every op of a network runs with stacked weights; the recurrent ones do not."""
+    return all(module.stackable for module in network.modules() if isinstance(module, Op))
+
+
+def fit_stacked(
+    template: Network,
+    architecture: Architecture,
+    jobs: Sequence[Job],
+    *,
+    training: Training,
+    device: torch.device | str = "cpu",
+) -> list[Fitted | DivergedError]:
+    """Trains one architecture once for each job, all together; equal to `fit` job by job up to rounding.
+
+    A single job, and an architecture with a recurrent op, go through `fit` one by one.
+
+    Returns:
+        For each job what `fit` would have given, or the error it would have raised: one network that diverges must
+        not take the others with it.
+
+    Raises:
+        ConfigError: no jobs, or jobs whose targets are of different kinds or whose tables have other columns.
+    """
+    kinds = {(job.data.kind, job.data.x_TF.shape[1]) for job in jobs}
+    if len(kinds) != 1:
+        raise ConfigError("fit_stacked.jobs", got=f"{len(kinds)} kinds of target and table", expected="one")
+    networks = [template.standalone(architecture, seed=job.seed).to(device) for job in jobs]
+    if len(jobs) == 1 or not stackable(networks[0]):
+        return [_alone(template, architecture, job, training, device) for job in jobs]
+    run = _Run(architecture, jobs, networks, training, device)
+    for epoch in range(training.epochs):
+        run.train(epoch)
+        if training.holdout:
+            run.hold_out(epoch)
+        run.part(epoch)
+        if not run.lanes:
+            break
+    return run.fitted()
+
+
+def _alone(
+    template: Network, architecture: Architecture, job: Job, training: Training, device: torch.device | str
+) -> Fitted | DivergedError:
+    try:
+        return fit(template, architecture, job.data, job.train, training=training, seed=job.seed, device=device)
+    except DivergedError as error:
+        return error
+
+
+@dataclass(eq=False, kw_only=True)
+class _Lane:
+    """One network of the stack: where it learns, and how far it has come."""
+
+    job: Job
+    network: Network
+    objective: Objective
+    learn: Span
+    valid: Span | None
+    best_epoch: int
+    segments: Segments = field(init=False)
+    offset: int = field(init=False)  # of its market's rows in the table that all lanes gather from
+    usable_V: Tensor = field(init=False)
+    labels_V: Tensor = field(init=False)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.inf
+    weights_P: Tensor | None = None
+    skipped_in_a_row: int = 0
+    error: DivergedError | None = None
+
+    def fail(self, place: str, got: str, fix: str) -> None:
+        self.error = DivergedError(place, got=got, expected="finite numbers", fix=fix)
+
+
+class _Run:
+    """All lanes, those still running, and their stack, row by row in the same order."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        jobs: Sequence[Job],
+        networks: Sequence[Network],
+        training: Training,
+        device: torch.device | str,
+    ) -> None:
+        self.training, self.device = training, device
+        self.reach = networks[0].reach(architecture)
+        self.batch_norm = "batch" in architecture.values()
+        self.dropout = any(name.endswith("/dropout") and picked != 0.0 for name, picked in architecture.items())
+        self.all = [self._lane(job, network) for job, network in zip(jobs, networks, strict=True)]
+        self._attach()
+        self.stack, self.lanes = Stack(networks), list(self.all)
+
+    def _lane(self, job: Job, network: Network) -> _Lane:
+        learn, valid = job.train, None
+        if self.training.holdout:
+            fold = holdout(job.train, self.training.holdout, purge=job.data.purge_rows, embargo=self.reach)
+            learn, valid = fold.train, fold.valid
+        objective = Objective.fitted(job.data, learn)
+        last = self.training.epochs - 1
+        return _Lane(job=job, network=network, objective=objective, learn=learn, valid=valid, best_epoch=last)
+
+    def _attach(self) -> None:
+        """Segments for every lane, those of one market and span once, and one table of all markets to gather from."""
+        made: dict[tuple[int, Span], tuple[Segments, int]] = {}
+        rows, length = 0, self.training.segment
+        for lane in self.all:
+            data, key = lane.job.data, (id(lane.job.data), lane.learn)
+            if key not in made:
+                segments = Segments(
+                    data, lane.learn, reach=self.reach, length=length, objective=lane.objective, device=self.device
+                )
+                made[key] = segments, rows
+                rows += len(segments.x_TF)
+            lane.segments, lane.offset = made[key]
+            if lane.valid is not None:
+                usable_V = data.learnable(self.reach)[lane.valid.slice]
+                lane.usable_V = torch.from_numpy(usable_V)
+                lane.labels_V = torch.from_numpy(lane.objective.labels(data)[lane.valid.slice][usable_V])
+        x_TF, y_T, weight_T = (
+            torch.cat(parts) for parts in zip(*(segments.columns for segments, _ in made.values()), strict=True)
+        )
+        self.x_TF, self.y_T, self.weight_T = x_TF, y_T, weight_T
+
+    def train(self, epoch: int) -> None:
+        """One pass of every lane over its own rows; a lane with fewer batches than others waits for them."""
+        training, lanes, num = self.training, self.lanes, len(self.lanes)
+        self.stack.network.train()
+        cuts = [lane.segments.cut(rng_for(lane.job.seed, "fit", "batches", epoch)) for lane in lanes]
+        per_epoch = [lane.segments.steps(targets=training.batch) for lane in lanes]
+        per_batch = max(1, training.batch // training.segment)
+        generators = tuple(torch.Generator(device=self.x_TF.device) for _ in lanes)
+        summed, rows, skipped = np.zeros(num), np.zeros(num), np.zeros(num)
+        for step in range(max(-(-len(first) // per_batch) for first, _ in cuts)):
+            batch, present = self._batch(cuts, step * per_batch, per_batch)
+            lr_N = [
+                training.lr_at(min(epoch * each + step, (epoch + 1) * each - 1), training.epochs * each)
+                for each in per_epoch
+            ]
+            if self.dropout:
+                for lane, generator in zip(lanes, generators, strict=True):
+                    generator.manual_seed(seed_for(lane.job.seed, "fit", "dropout", epoch, step))
+            mode = Mode(
+                training=True,
+                generators=generators,
+                scored=training.segment,
+                present=present if min(present) < max(present) else (),
+            )
+            signal_NBS = self.stack.run(batch.x_BTF, mode)[..., -training.segment :]
+            loss_N = lanes[0].objective.loss(signal_NBS, batch.y_BS, batch.weight_BS)
+            norm_N, loss_N = self.stack.differentiate(loss_N), loss_N.detach()
+            has_N = torch.tensor(present, device=loss_N.device) > 0
+            finite_N = torch.isfinite(loss_N) & torch.isfinite(norm_N)
+            goes_N = has_N & finite_N
+            self.stack.step(torch.tensor(lr_N, device=loss_N.device), norm_N, goes_N, training)
+            weight_N = batch.weight_BS.sum((1, 2)).cpu().numpy()
+            goes, losses = goes_N.cpu().numpy(), loss_N.double().cpu().numpy()
+            summed[goes] += (losses * weight_N)[goes]
+            rows[goes] += weight_N[goes]
+            if not goes.all():
+                lost = has_N.cpu().numpy() & ~goes
+                skipped += lost
+                self._count_skipped(lost, goes, epoch, step)
+        self.stack.network.eval()
+        for row, lane in enumerate(lanes):
+            if rows[row]:
+                lane.history.append({"loss": float(summed[row] / rows[row]), "skipped": float(skipped[row])})
+            elif lane.error is None:
+                got = f"no step out of {int(skipped[row])} with a finite loss"
+                lane.fail(f"fit, epoch {epoch}", got, "lower training.lr or training.clip, and look at the features")
+
+    def _count_skipped(self, lost: np.ndarray, goes: np.ndarray, epoch: int, step: int) -> None:
+        for row, lane in enumerate(self.lanes):
+            lane.skipped_in_a_row = (
+                lane.skipped_in_a_row + 1 if lost[row] else 0 if goes[row] else lane.skipped_in_a_row
+            )
+            if lane.skipped_in_a_row >= MAX_SKIPPED and lane.error is None:
+                got = f"{MAX_SKIPPED} steps in a row without a finite loss"
+                lane.fail(f"fit, epoch {epoch}, step {step}", got, "lower training.lr or training.clip")
+
+    def _batch(
+        self, cuts: Sequence[tuple[IntArray, IntArray]], at: int, per_batch: int
+    ) -> tuple[Batch, tuple[int, ...]]:
+        """The next batch of every lane, (N, B, ...); lanes with fewer segments get some without weight."""
+        length = self.training.segment
+        parts = [(first[at : at + per_batch], covered[at : at + per_batch]) for first, covered in cuts]
+        present = tuple(len(first) for first, _ in parts)
+        most = max(present)
+        first_NB = np.empty((len(parts), most), np.int64)
+        covered_NB = np.full((len(parts), most), length)
+        for row, (lane, (first, covered)) in enumerate(zip(self.lanes, parts, strict=True)):
+            first_NB[row] = self.reach - 1 + lane.offset
+            first_NB[row, : len(first)] = first + lane.offset
+            covered_NB[row, : len(first)] = covered
+        batch = gather(
+            self.x_TF, self.y_T, self.weight_T,
+            first_NB.ravel(), covered_NB.ravel(), history=self.reach - 1, length=length,
+        )  # fmt: skip
+        return Batch(*(part.unflatten(0, (len(parts), most)) for part in batch)), present
+
+    def hold_out(self, epoch: int) -> None:
+        """Loss of every lane on its held-out rows; the weights of the best epoch so far are kept."""
+        lanes = [lane for lane in self.lanes if lane.valid is not None]
+        moments = self._moments() if self.batch_norm else None
+        spans = [(lane.offset, lane.valid) for lane in lanes if lane.valid is not None]
+        outputs = stream_stacked(self.stack.network, self.x_TF, spans, reach=self.reach, moments=moments)
+        for row, (lane, output_V) in enumerate(zip(lanes, outputs, strict=True)):
+            loss = math.inf
+            if len(lane.labels_V):
+                said = output_V.cpu()[lane.usable_V].double()
+                loss = float(lane.objective.loss(said, lane.labels_V, torch.ones_like(lane.labels_V)))
+            lane.history[-1]["valid_loss"] = loss
+            if loss < lane.best:
+                lane.best, lane.best_epoch = loss, epoch
+                lane.weights_P = self.stack.weights_NP[row].clone()
+
+    def _moments(self) -> Moments:
+        """Batch-norm moments of every lane, each measured by itself, stacked."""
+        each: list[Moments] = []
+        for row, lane in enumerate(self.lanes):
+            self.stack.unload(self.stack.weights_NP[row], lane.network)
+            each.append(self._measured(lane))
+        return {
+            name: (torch.stack([m[name][0] for m in each]), torch.stack([m[name][1] for m in each])) for name in each[0]
+        }
+
+    def _measured(self, lane: _Lane) -> Moments:
+        learn = lane.learn
+        rows = Span(max(learn.start, learn.stop - MOMENT_ROWS), learn.stop)
+        return measure(lane.network, lane.segments.x_TF, {}, rows, reach=self.reach)
+
+    def part(self, epoch: int) -> None:
+        """Takes the lanes that have had enough out of the stack."""
+        training, patience = self.training, self.training.patience if self.training.holdout else 0
+        done = [
+            lane.error is not None
+            or epoch == training.epochs - 1
+            or bool(patience and epoch - lane.best_epoch >= patience)
+            for lane in self.lanes
+        ]
+        for row, lane in enumerate(self.lanes):
+            if done[row] and lane.valid is None:
+                lane.weights_P = self.stack.weights_NP[row].clone()
+        if any(done):
+            self.stack.keep([not d for d in done])
+            self.lanes = [lane for lane, d in zip(self.lanes, done, strict=True) if not d]
+
+    def fitted(self) -> list[Fitted | DivergedError]:
+        return [self._fitted(lane) for lane in self.all]
+
+    def _fitted(self, lane: _Lane) -> Fitted | DivergedError:
+        if lane.error is None and lane.weights_P is None and lane.valid is not None:
+            place = f"held-out rows {lane.valid.start} to {lane.valid.stop}"
+            got = f"no finite loss in {len(lane.history)} epochs"
+            lane.fail(place, got, "lower training.lr, and look at the features' sizes and gaps there")
+        if lane.error is not None:
+            return lane.error
+        assert lane.weights_P is not None
+        self.stack.unload(lane.weights_P, lane.network)
+        train = lane.job.train
+        return Fitted(
+            network=lane.network.eval(),
+            moments=self._measured(lane) if self.batch_norm else {},
+            objective=lane.objective,
+            reach=self.reach,
+            history=tuple(lane.history),
+            best_epoch=lane.best_epoch,
+            calibration=lane.valid or Span(max(train.start, train.stop - SCALE_ROWS), train.stop),
+        )
+
+
+def stream_stacked(
+    network: Network,
+    x_TF: Tensor,
+    spans: Sequence[tuple[int, Span]],
+    *,
+    reach: int,
+    moments: Moments | None = None,
+    chunk: int = CHUNK,
+) -> list[Tensor]:
+    """Signals of N stacked networks, each for its own rows of one table; as `tradenas.train.stream.stream`.
+
+    Args:
+        x_TF: the tables of all markets below each other.
+        spans: for each network the row where its table begins, and rows counted from there.
+    """
+    features = x_TF.shape[1]
+    most = max(span.stop - span.start for _, span in spans)
+    outputs = [x_TF.new_empty(span.stop - span.start) for _, span in spans]
+    mode = Mode(moments=moments) if moments else Mode()
+    with torch.inference_mode():
+        for at in range(0, most, chunk):
+            size = min(chunk, most - at)
+            x_NTF = x_TF.new_zeros(len(spans), reach - 1 + size, features)
+            for row, (offset, span) in enumerate(spans):
+                first, stop = span.start + at, min(span.start + at + size, span.stop)
+                if first < stop:
+                    back = max(0, first - reach + 1)
+                    lead = reach - 1 - (first - back)
+                    x_NTF[row, lead : lead + stop - back] = x_TF[offset + back : offset + stop]
+            signal_NT = network(x_NTF[:, None], {}, mode)[:, 0, reach - 1 :]
+            for row, (_, span) in enumerate(spans):
+                stop = min(size, span.stop - span.start - at)
+                if stop > 0:
+                    outputs[row][at : at + stop] = signal_NT[row, :stop]
+    return outputs
