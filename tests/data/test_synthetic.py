@@ -59,6 +59,10 @@ def independent_mean(kind: str, candles: Candles, others: tuple[Candles, ...], s
         level = np.log(candles.volume)
         before = np.concatenate([level[:1], averaged(level, 20, level[0])[:-1]])
         s = np.sign(candles.close - candles.open) * (level - before) / 0.575
+    elif kind == "echo":
+        level = np.log(candles.volume)
+        before = np.concatenate([level[:1], averaged(level, 20, level[0])[:-1]])
+        s[17:] = ((level - before) / 0.575)[:-17]
     elif kind == "lead_lag":
         s[2:] = standardised(others[0])[0][:-2]
     return strength * np.clip(s, -3, 3) * SIGMA * np.sqrt(variance[1:])

@@ -17,10 +17,12 @@ from tradenas.typing import FloatArray
 
 __all__ = [
     "DISTANT_LAG",
+    "ECHO_LAG",
     "LEAD_BARS",
     "SIGNALS",
     "Bar",
     "Distant",
+    "Echo",
     "Gated",
     "Lagging",
     "Momentum",
@@ -35,6 +37,7 @@ MOMENTUM_SPAN = 12
 MOMENTUM_SPREAD = 0.32  # of that average at the default strength: above 0.277, that of noise, for it feeds on itself
 MOTIF_SPREAD = (7 / 64) ** 0.5  # of an event of probability 1/8
 DISTANT_LAG = 37
+ECHO_LAG = 17
 LEAD_BARS = 3
 GATE = 0.81  # of the long-run variance: about half of all bars are calmer
 VOLUME_SPAN = 20
@@ -127,8 +130,8 @@ class Gated:
         return limited(bar.z if bar.variance < GATE else -bar.z)
 
 
-class VolumeLed:
-    """Goes on in the direction of the last bar if its volume was above its average (span 20), else turns."""
+class _Volume:
+    """Log volume over its own average (span 20), in standard deviations."""
 
     def __init__(self, surprise_T: FloatArray) -> None:
         self.surprise_T = surprise_T
@@ -138,8 +141,30 @@ class VolumeLed:
         volume = float(log_volume(bar.z, bar.variance, self.surprise_T[bar.t]))
         average = volume if self.average is None else self.average
         self.average = average + 2 / (VOLUME_SPAN + 1) * (volume - average)
+        return (volume - average) / SURPRISE
+
+
+class VolumeLed:
+    """Goes on in the direction of the last bar if its volume was above its average (span 20), else turns."""
+
+    def __init__(self, surprise_T: FloatArray) -> None:
+        self.above = _Volume(surprise_T)
+
+    def __call__(self, bar: Bar) -> float:
         direction = (bar.z > 0) - (bar.z < 0)
-        return limited(direction * (volume - average) / SURPRISE)
+        return limited(direction * self.above(bar))
+
+
+class Echo:
+    """Rises after heavy volume, 17 bars before the last, and sinks after light: one column at one lag, and no price."""
+
+    def __init__(self, surprise_T: FloatArray) -> None:
+        self.above = _Volume(surprise_T)
+        self.past: deque[float] = deque(maxlen=ECHO_LAG + 1)
+
+    def __call__(self, bar: Bar) -> float:
+        self.past.append(self.above(bar))
+        return limited(self.past[0]) if len(self.past) > ECHO_LAG else 0.0
 
 
 class Lagging:

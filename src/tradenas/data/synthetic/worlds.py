@@ -8,7 +8,7 @@ import numpy as np
 
 from tradenas.data.candles import Candles
 from tradenas.data.synthetic.bars import ARCH, GARCH, columns, log_volume, shocks
-from tradenas.data.synthetic.signals import SIGNALS, Bar, Lagging, Noise, Signal, VolumeLed
+from tradenas.data.synthetic.signals import SIGNALS, Bar, Echo, Lagging, Noise, Signal, VolumeLed
 from tradenas.errors import ConfigError
 from tradenas.registry import did_you_mean
 from tradenas.seeds import rng_for
@@ -16,7 +16,7 @@ from tradenas.typing import FloatArray, IntArray
 
 __all__ = ["KINDS", "World", "planted"]
 
-KINDS = (*SIGNALS, "volume", "lead_lag")
+KINDS = (*SIGNALS, "volume", "echo", "lead_lag")
 STRENGTH, MAX_STRENGTH = 0.08, 0.3
 ANNUAL_VOLATILITY = 0.6
 YEAR_MS = 365 * 86_400_000
@@ -90,8 +90,9 @@ def planted(
     Args:
         kind: `noise`; `momentum` (exponential average of span 12); `reversal` (of one bar); `motif` (up, down, up);
             `distant` (the one bar 37 before the last); `gated` (momentum of one bar in calm, reversal in lively
-            markets); `volume` (heavy volume goes on, light volume turns); `lead_lag` (another market's bar, three
-            bars before; the other market is in `World.others`).
+            markets); `volume` (heavy volume goes on, light volume turns); `echo` (rises after heavy volume, 17 bars
+            before the last); `lead_lag` (another market's bar, three bars before; the other market is in
+            `World.others`).
         bars: number of candles, at least 100.
         seed: other seeds make independent markets.
         strength: about the correlation of the best forecast with what comes, above 0 and up to 0.3 (momentum feeds
@@ -117,6 +118,8 @@ def planted(
         others, signal = (leader.candles("PLANTED-LEADER"),), Lagging(leader.z_T)
     elif kind == "volume":
         signal = VolumeLed(market.surprise_T)
+    elif kind == "echo":
+        signal = Echo(market.surprise_T)
     else:
         signal = SIGNALS[kind]()
     expected_T = market.run(signal, strength)
