@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from tradenas.trials.jobs import JobDone, JobSpec, add_input
 from tradenas.trials.ledger import Ledger
 from tradenas.trials.retrain import plain
 from tradenas.trials.runner import InlineRunner, ProcessRunner, Runner
+from tradenas.typing import FloatArray
 
 __all__ = ["Bench", "runner_of"]
 
@@ -77,8 +79,12 @@ class Bench:
 
             return runner_of(self.config).run(specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell)
 
-    def network_job(self, architecture: Architecture, *, train: Span, signals: dict[str, Span], seed: int) -> JobSpec:
-        """The training of one network."""
+    def network_job(
+        self, architecture: Architecture, *, train: Span, signals: dict[str, Span], seed: int, regime: str | None = None
+    ) -> JobSpec:
+        """The training of one network; of a specialist, whose own rows may weigh more."""
+        outside = self.config.regimes.outside
+        rows = {} if regime is None or outside == 1.0 else {"regime": regime, "outside": outside}
         return JobSpec(
             kind="fit_network",
             params={
@@ -86,6 +92,7 @@ class Bench:
                 "architecture": dict(architecture),
                 "training": plain(self.config.trials.training),
                 "train": [train.start, train.stop],
+                **rows,
                 "signals": {name: [span.start, span.stop] for name, span in signals.items()},
             },
             inputs={"dataset": self.dataset_sha},
@@ -93,21 +100,49 @@ class Bench:
             threads=self.config.runner.threads,
         )
 
-    def together(self, outcomes: Sequence[JobDone], name: str) -> list[Speaker]:
-        """The trainings of one architecture: all as one first, then each alone."""
+    def together(
+        self, outcomes: Sequence[JobDone], name: str, *, regime: str | None = None, span: Span | None = None
+    ) -> list[Speaker]:
+        """The trainings of one architecture: all as one first, then each alone; see `voices`."""
         ok = [o for o in outcomes if o.result is not None and o.folder is not None]
         if not ok:
             why = outcomes[0].error if outcomes else "no training"
             raise DivergedError(name, got=why, expected="at least one training that ends")
-        reach, calibration = int(ok[0].result["reach"]), Span(*ok[0].result["calibration"])  # type: ignore[index]
-        usable_C = self.data.usable(reach)[calibration.slice]
         signals = [np.load(o.folder / f"{name}.npy", allow_pickle=False) for o in ok if o.folder]
         known = [np.load(o.folder / "calibration.npy", allow_pickle=False) for o in ok if o.folder]
-        pairs = zip(signals, known, strict=True)
-        return [
+        return self.voices(signals, known, ok[0].result or {}, regime=regime, span=span)
+
+    def voices(
+        self,
+        signals: Sequence[FloatArray],
+        known: Sequence[FloatArray],
+        about: Mapping[str, Any],
+        *,
+        regime: str | None = None,
+        span: Span | None = None,
+    ) -> list[Speaker]:
+        """Several trainings as one voice first, then each alone.
+
+        Args:
+            signals: of each training on a zone.
+            known: of each on the calibration rows.
+            about: result of one of their jobs.
+            regime: in which alone they speak, on the zone `span`.  The usual size of their signals is measured there
+                too, on calibration rows of the regime, or on all of them where there is none.
+        """
+        reach, calibration = int(about["reach"]), Span(*about["calibration"])
+        usable_C = self.data.usable(reach)[calibration.slice]
+        rows_T = None
+        if regime is not None and span is not None:
+            inside_T = self.data.in_regime(regime)
+            own_C = usable_C & inside_T[calibration.slice]
+            usable_C = own_C if own_C.any() else usable_C
+            rows_T = inside_T[span.slice]
+        spoken = [
             ensemble(signals, known, usable_C, reach),
-            *(ensemble([s], [k], usable_C, reach) for s, k in pairs),
+            *(ensemble([s], [k], usable_C, reach) for s, k in zip(signals, known, strict=True)),
         ]
+        return spoken if rows_T is None else [replace(voice, rows_T=rows_T) for voice in spoken]
 
     def trade(self, span: Span, voice: Speaker) -> Traded:
         """Trades one voice by the rule and costs of the study."""

@@ -17,10 +17,11 @@ from tradenas.splits.vault import Vault
 from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
+from tradenas.study.regime_record import vault_record
 from tradenas.study.retraining import jobs_for, voices_of, write_daily
-from tradenas.study.strategies import Speaker, Strategy, Traded, ensemble, rows_of, trade, zone_scores
+from tradenas.study.routing import ROUTED, route
+from tradenas.study.strategies import Speaker, Strategy, Traded, best_of, rows_of, trade, zone_scores
 from tradenas.train.backtest import Costs
-from tradenas.train.evaluate import merit
 from tradenas.trials.jobs import JobSpec, add_input, read_result
 from tradenas.trials.ledger import Ledger
 from tradenas.trials.retrain import WEIGHTS, plain
@@ -28,6 +29,8 @@ from tradenas.trials.verdict import FLAT, Verdict, judge
 
 __all__ = ["judge_study"]
 
+#: Kinds of strategies that may become the champion.
+CONTENDERS = ("finalist", ROUTED)
 SWEEP_BPS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 15.0, 20.0)
 
 
@@ -44,8 +47,8 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
         return
     record = folder.read(folder.strategies)
     rows = record["strategies"]
-    champion = best_of(rows, "finalist", config.metric)
-    best_baseline = best_of(rows, "baseline", config.metric) if any(r["kind"] == "baseline" for r in rows) else FLAT
+    champion = best_of(rows, CONTENDERS, config.metric)
+    best_baseline = best_of(rows, ("baseline",), config.metric) if any(r["kind"] == "baseline" for r in rows) else FLAT
     subject = hashlib.sha256(
         canonical_json({"strategies": [(r["name"], r["jobs"]) for r in rows], "champion": champion}).encode()
     ).hexdigest()
@@ -67,6 +70,8 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
         if row["name"] in (champion, best_baseline):
             said = verdict.net_sharpe if row["name"] == champion else verdict.baseline_sharpe
             row["vault"] |= {"sharpe": said.value, "sharpe_low": said.low, "sharpe_high": said.high}
+    if "regimes" in record:
+        record["regimes"] = vault_record(bench, opened, record["regimes"], rows, traded, voices)
     write_json(folder.strategies, record)
     at = names.index(champion)
     told = verdict.to_json()
@@ -75,40 +80,36 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
         "costs": {"taker_bps": config.costs.taker_bps, "slippage_bps": config.costs.slippage_bps},
         "band": config.rule.band,
         "rule": config.rule.kind,
-        **cost_sweep(bench, opened, voices[at]),
+        **cost_sweep(bench, opened, voices[champion][0]),
     }
+    if "regimes" in record:
+        told["why"] = [*verdict.why, *record["regimes"]["words"]]
+        told["regimes"] = record["regimes"]["zones"]["vault"]["comparison"]
     write_json(folder.verdict, told)
-
-
-def best_of(rows: list[dict[str, Any]], kind: str, metric: str) -> str:
-    """The strategy of a kind that did best on the selection zone; ties go to the simpler name."""
-    mine = [r for r in rows if r["kind"] == kind]
-    if not mine:
-        raise DivergedError(kind, got="none that ended its training", expected="at least one")
-
-    def value(row: dict[str, Any]) -> float:
-        return merit({k: v for k, v in row["selection"].items() if v is not None}, metric)
-
-    return str(max(sorted(mine, key=lambda r: str(r["name"])), key=value)["name"])
 
 
 def speak_in_vault(
     bench: Bench, rows: list[dict[str, Any]], span: Span
-) -> tuple[list[Traded], list[Speaker], dict[str, list[Traded]]]:
+) -> tuple[list[Traded], dict[str, list[Speaker]], dict[str, list[Traded]]]:
     """Every strategy, with the weights it had on the selection zone, traded on the vault's rows."""
     specs: dict[str, list[JobSpec]] = {}
     strategies = {r["name"]: _strategy(r) for r in rows}
     for row in rows:
         strategy = strategies[row["name"]]
-        if strategy.architecture is None:
+        if strategy.kind == ROUTED:
+            specs[strategy.name] = []
+        elif strategy.architecture is None:
             specs[strategy.name] = jobs_for(bench, strategy, span, "vault")
         else:
             specs[strategy.name] = [_speak_job(bench, strategy.architecture, job, span) for job in row["jobs"]]
     outcomes = bench.run("vault", [spec for jobs in specs.values() for spec in jobs])
-    traded, voices, each = [], [], {}
-    for row in rows:
+    traded, each = [], {}
+    voices: dict[str, list[Speaker]] = {}
+    for row in rows:  # the router comes last: it speaks with the voices of the others
         strategy, done = strategies[row["name"]], [outcomes[s.id] for s in specs[row["name"]]]
-        if strategy.architecture is None:
+        if strategy.kind == ROUTED:
+            spoken = route(bench.data, span, row["settings"], voices)
+        elif strategy.architecture is None:
             spoken = voices_of(bench, strategy, done, "vault", span)
         else:
             if any(o.result is None or o.folder is None for o in done):
@@ -116,22 +117,23 @@ def speak_in_vault(
             signals = [np.load(o.folder / "vault.npy", allow_pickle=False) for o in done if o.folder]
             known = [np.load(bench.jobs_folder / job / "calibration.npy", allow_pickle=False) for job in row["jobs"]]
             about = read_result(bench.jobs_folder / row["jobs"][0], row["jobs"][0])
-            reach, calibration = int(about["reach"]), Span(*about["calibration"])
-            usable_C = bench.data.usable(reach)[calibration.slice]
-            spoken = [
-                ensemble(signals, known, usable_C, reach),
-                *(ensemble([s], [k], usable_C, reach) for s, k in zip(signals, known, strict=True)),
-            ]
+            spoken = bench.voices(signals, known, about, regime=strategy.regime, span=span)
         results = [bench.trade(span, voice) for voice in spoken]
         traded.append(results[0])
-        voices.append(spoken[0])
+        voices[strategy.name] = spoken
         each[strategy.name] = results[1:] if len(results) > 1 else results
     return traded, voices, each
 
 
 def _strategy(row: dict[str, Any]) -> Strategy:
     architecture = None if row["architecture"] is None else Architecture.from_plain(row["architecture"])
-    return Strategy(name=row["name"], kind=row["kind"], architecture=architecture, params=row["settings"])
+    return Strategy(
+        name=row["name"],
+        kind=row["kind"],
+        architecture=architecture,
+        params=row["settings"],
+        regime=row.get("regime"),
+    )
 
 
 def _speak_job(bench: Bench, architecture: Architecture, job: str, span: Span) -> JobSpec:
@@ -159,7 +161,7 @@ def ruled(
     config = bench.config
     names = [r["name"] for r in rows]
     net = {name: t.result.net_DN[:, 0] for name, t in zip(names, traded, strict=True)}
-    finalists = [r["name"] for r in rows if r["kind"] == "finalist"]
+    finalists = [r["name"] for r in rows if r["kind"] in CONTENDERS]
     baselines = [r["name"] for r in rows if r["kind"] == "baseline"]
     days = len(next(iter(net.values())))
     selection = (

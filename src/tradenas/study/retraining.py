@@ -11,14 +11,15 @@ from tradenas.atomic import write_bytes, write_json
 from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.search.parts.evolution import sample_distinct
-from tradenas.space import Architecture
 from tradenas.splits import Span
 from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.coupling import couple
 from tradenas.study.folder import RunFolder
+from tradenas.study.regime_record import selection_record
+from tradenas.study.routing import ROUTED, parts_of, route, routed_row, specialists
 from tradenas.study.searching import found, search_fold
-from tradenas.study.strategies import Speaker, Strategy, Traded, rows_of, zone_scores
+from tradenas.study.strategies import Speaker, Strategy, Traded, distinct_networks, rows_of, zone_scores
 from tradenas.train.evaluate import merit
 from tradenas.trials.baselines import BASELINES
 from tradenas.trials.jobs import JobDone, JobSpec
@@ -40,7 +41,8 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
     strategies = network_strategies(bench) + tuned_baselines(bench)
     specs = {s.name: jobs_for(bench, s, bench.zones.selection, "selection") for s in strategies}
     outcomes = bench.run("retrain", [spec for jobs in specs.values() for spec in jobs])
-    told, traded, names = [], [], []
+    told: list[dict[str, Any]] = []
+    traded, names, spoken = [], [], {}
     for strategy in strategies:
         seeds = range(len(specs[strategy.name]))
         done = [outcomes[spec.id] for spec in specs[strategy.name]]
@@ -55,6 +57,7 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
         each = results[1:] if len(results) > 1 else results
         traded.append(results[0])
         names.append(strategy.name)
+        spoken[strategy.name] = voices
         told.append(
             {
                 "name": strategy.name,
@@ -69,12 +72,37 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
                 "jobs": [spec.id for spec in specs[strategy.name]],
                 "seeds": [{"seed": s, "selection": r.scores, "vault": None} for s, r in zip(seeds, each, strict=False)],
                 "vault": None,
+                **({} if strategy.regime is None else {"regime": strategy.regime}),
             }
         )
-    for row, scores in zip(told, zone_scores(traded, reps=config.trials.reps, seed=config.seed), strict=True):
-        row["selection"] = scores
+    _score(config, told, traded)
+    record: dict[str, Any] = {"strategies": told}
+    if config.regimes.enabled:
+        record["regimes"] = _routed(bench, told, traded, spoken)
+        names.append(ROUTED)
     write_daily(folder, rows_of("selection", names, traded))
-    write_json(folder.strategies, {"strategies": told})
+    write_json(folder.strategies, record)
+
+
+def _score(config: StudyConfig, rows: Sequence[dict[str, Any]], traded: Sequence[Traded]) -> None:
+    for row, scores in zip(rows, zone_scores(traded, reps=config.trials.reps, seed=config.seed), strict=True):
+        row["selection"] = scores
+
+
+def _routed(
+    bench: Bench, told: list[dict[str, Any]], traded: list[Traded], spoken: dict[str, list[Speaker]]
+) -> dict[str, Any]:
+    """Puts the router beside the strategies that it is made of; returns what is recorded of the regimes."""
+    config, zone = bench.config, bench.zones.selection
+    parts = parts_of(told, config.metric)
+    spoken[ROUTED] = route(bench.data, zone, parts, spoken)
+    together, *alone = [bench.trade(zone, voice) for voice in spoken[ROUTED]]
+    seeds = [{"seed": s, "selection": r.scores, "vault": None} for s, r in enumerate(alone)]
+    told.append({**routed_row(told, parts), "seeds": seeds})
+    traded.append(together)
+    _score(config, told, traded)
+    bench.ledger.record("retrain", ROUTED, params=parts, scores=dict(together.scores))
+    return selection_record(bench, told, traded, spoken, parts)
 
 
 def _digest(strategy: Strategy) -> str | None:
@@ -96,7 +124,7 @@ def _trials(strategy: Strategy, results: Sequence[Traded]) -> list[Trial]:
 
 
 def network_strategies(bench: Bench) -> list[Strategy]:
-    """The best candidates, and as many random architectures as asked for."""
+    """The best candidates, as many random architectures as asked for, and the specialists of each regime."""
     config, candidates = bench.config, found(bench.folder)
     ranked = [c for c in candidates if merit(c.scores, config.rank_by) > float("-inf")]
     finalists = [
@@ -115,22 +143,8 @@ def network_strategies(bench: Bench) -> list[Strategy]:
         stream="random architectures",
         seen=[s.architecture for s in finalists if s.architecture],
     )
-    return finalists + [Strategy(name=f"random {i}", kind="random", architecture=a) for i, a in enumerate(drawn, 1)]
-
-
-def distinct_networks(ranked: Sequence[Any], count: int) -> list[Any]:
-    """The best `count` candidates that are different networks when they speak.
-
-    A dropout rate does not show in the shared weights: architectures that differ in nothing else score alike to the
-    last bit, and one of them is enough.
-    """
-    seen, chosen = set(), []
-    for candidate in ranked:
-        sight = Architecture({k: v for k, v in candidate.architecture.items() if not k.endswith("/dropout")}).digest
-        if sight not in seen:
-            seen.add(sight)
-            chosen.append(candidate)
-    return chosen[:count]
+    randoms = [Strategy(name=f"random {i}", kind="random", architecture=a) for i, a in enumerate(drawn, 1)]
+    return finalists + randoms + specialists(config, candidates)
 
 
 def tuned_baselines(bench: Bench) -> list[Strategy]:
@@ -183,7 +197,13 @@ def jobs_for(bench: Bench, strategy: Strategy, span: Span, name: str) -> list[Jo
     """The trainings of one strategy on the whole search zone, speaking of one later zone."""
     if strategy.architecture is not None:
         return [
-            bench.network_job(strategy.architecture, train=bench.zones.search, signals={name: span}, seed=seed)
+            bench.network_job(
+                strategy.architecture,
+                train=bench.zones.search,
+                signals={name: span},
+                seed=seed,
+                regime=strategy.regime,
+            )
             for seed in range(bench.config.seed, bench.config.seed + bench.config.trials.seeds)
         ]
     return [
@@ -206,7 +226,9 @@ def jobs_for(bench: Bench, strategy: Strategy, span: Span, name: str) -> list[Jo
 def voices_of(bench: Bench, strategy: Strategy, done: Sequence[JobDone], name: str, span: Span) -> list[Speaker]:
     """What the trainings of a strategy say of a zone."""
     if strategy.architecture is not None:
-        return bench.together(done, name)
+        if strategy.regime is None:
+            return bench.together(done, name)
+        return bench.together(done, name, regime=strategy.regime, span=span)
     outcome = done[0]
     if outcome.result is None or outcome.folder is None:
         raise DivergedError(strategy.name, got=outcome.error, expected="a training that ends")

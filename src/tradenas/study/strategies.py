@@ -14,9 +14,12 @@ from tradenas.splits import Span
 from tradenas.stats import bootstrap_interval
 from tradenas.train.backtest import Backtest, Costs, Rule, backtest, relative_volatility, score, signal_scale
 from tradenas.train.dataset import Dataset
+from tradenas.train.evaluate import merit
 from tradenas.typing import BoolArray, FloatArray
 
-__all__ = ["Speaker", "Strategy", "Traded", "ensemble", "rows_of", "trade", "zone_scores"]
+__all__ = [
+    "Speaker", "Strategy", "Traded", "best_of", "distinct_networks", "ensemble", "rows_of", "trade", "zone_scores",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,12 +31,14 @@ class Speaker:
         scale: mean |signal| on calibration rows.
         banded: whether the no-trade band applies.
         reach: rows that a signal reads.
+        rows_T: rows on which it speaks; it is flat on all others.  None is all rows.
     """
 
     signal_T: FloatArray
     scale: float
     banded: bool
     reach: int
+    rows_T: BoolArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +47,13 @@ class Strategy:
 
     Attributes:
         name: unique in a study.
-        kind: `finalist`, `random` or `baseline`.
+        kind: `finalist`, `random` or `baseline`; with regimes also `specialist` (of one regime) and `routed` (between
+            specialists).
         architecture: of a network.
-        params: settings of a baseline.
+        params: settings of a baseline; of a router, who speaks in which regime.
         tried: configurations that were tried to get it.
-        supernet_score: what the search thought of it.
+        supernet_score: what the search thought of it; in its regime, if it has one.
+        regime: a specialist's.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Strategy:
     params: Mapping[str, Any] | None = None
     tried: int = 1
     supernet_score: float | None = None
+    regime: str | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,6 +99,8 @@ def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs
     """
     rows = span.slice
     usable_T = data.usable(voice.reach)[rows]
+    if voice.rows_T is not None:
+        usable_T = usable_T & voice.rows_T
     rule = rule if voice.banded else rule.without_band()
     volatility_T = None
     if rule.kind == "volatility_target":
@@ -102,13 +112,16 @@ def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs
         "costs": costs,
         "days_per_year": data.days_per_year,
     }
+    position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
+    result = backtest(position_NT, **common)
+    if voice.rows_T is not None and not usable_T.any():  # its regime did not come up: it stayed flat
+        return Traded(scores={}, result=result)
     outcome_T = data.y_T[rows].astype(float) - (0.5 if data.kind == "binary" else 0.0)
     table = score(
         voice.signal_T, rule=rule, scale=voice.scale, outcome_T=outcome_T, volatility_T=volatility_T, **common
     )
-    position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
     scores = {name: float(values[0]) for name, values in table.items()}
-    return Traded(scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=backtest(position_NT, **common))
+    return Traded(scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=result)
 
 
 def zone_scores(traded: Sequence[Traded], *, reps: int, seed: int) -> list[dict[str, float | None]]:
@@ -152,3 +165,30 @@ def rows_of(zone: str, names: Sequence[str], traded: Sequence[Traded]) -> dict[s
         columns["gross"] += one.result.gross_DN[:, 0].tolist()
         columns["turnover"] += one.result.turnover_DN[:, 0].tolist()
     return columns
+
+
+def distinct_networks(ranked: Sequence[Any], count: int) -> list[Any]:
+    """The best `count` candidates that are different networks when they speak.
+
+    A dropout rate does not show in the shared weights: architectures that differ in nothing else score alike to the
+    last bit, and one of them is enough.
+    """
+    seen, chosen = set(), []
+    for candidate in ranked:
+        sight = Architecture({k: v for k, v in candidate.architecture.items() if not k.endswith("/dropout")}).digest
+        if sight not in seen:
+            seen.add(sight)
+            chosen.append(candidate)
+    return chosen[:count]
+
+
+def best_of(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], metric: str) -> str:
+    """The strategy of some kinds that did best on the selection zone; ties go to the simpler name."""
+    mine = [r for r in rows if r["kind"] in kinds]
+    if not mine:
+        raise DivergedError(" or ".join(kinds), got="none that ended its training", expected="at least one")
+
+    def value(row: Mapping[str, Any]) -> float:
+        return merit({k: v for k, v in row["selection"].items() if v is not None}, metric)
+
+    return str(max(sorted(mine, key=lambda r: str(r["name"])), key=value)["name"])
