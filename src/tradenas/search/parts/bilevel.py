@@ -149,8 +149,10 @@ def second_order(
         weights: where the weights stand; unchanged afterwards.
         alphas: where the alphas stand; no tensor may be among the weights.
         step: how the weights are about to move.
-        product: `finite` differences, two more passes, an error of order R^2; or `exact`, one double backward pass,
-            which keeps the graph of a gradient in memory.
+        product: `finite` differences, two more passes, an error of order R^2 where the loss is smooth; or `exact`, one
+            double backward pass, which keeps the graph of a gradient in memory.  Under ReLU they differ, by half in
+            `benchmarks/bilevel.py`: the gradient in an alpha jumps where a unit switches, finite differences count the
+            jumps within R, the exact product is the derivative between them.
 
     Raises:
         ConfigError: an alpha is one of the weights.
