@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from search.worlds import random_search, spos, task
+from search.worlds import one_shot, random_search, spos, task
 
 HERE = Path(__file__).parent
 EPOCHS = 10
 METHODS = {
     "spos": lambda: spos(training={"epochs": EPOCHS}, num_ranked=5),
     "random_search": lambda: random_search(num_trained=EPOCHS),
+    "path_dropout": lambda: one_shot("path_dropout", training={"epochs": EPOCHS}, num_ranked=5),
+    "fairnas": lambda: one_shot("fairnas", training={"epochs": EPOCHS}, num_ranked=5, strict=False),
+    "sandwich": lambda: one_shot("sandwich", training={"epochs": EPOCHS}, num_ranked=5),
 }
 
 

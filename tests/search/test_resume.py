@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.worlds import Told, bits, random_search, spos, task
+from search.worlds import Told, bits, one_shot, random_search, spos, task
 from tradenas.errors import FolderError
 from tradenas.events import Events
 from tradenas.search import base
@@ -40,12 +40,24 @@ def small_spos():
     return spos(training={"epochs": 3, "segment": 64, "batch": 256}, num_ranked=9, find=Evolution(population=4))
 
 
+def small(kind, **changes):
+    """The same of any one-shot method."""
+    training = {"epochs": 3, "segment": 64, "batch": 256, **changes.pop("training", {})}
+    return one_shot(kind, training=training, num_ranked=9, find=Evolution(population=4), **changes)
+
+
 def small_random():
     """Three networks."""
     return random_search(training={"epochs": 1, "segment": 64, "batch": 256}, num_trained=3)
 
 
-METHODS = {"spos": small_spos, "random_search": small_random}
+METHODS = {
+    "spos": small_spos,
+    "random_search": small_random,
+    "path_dropout": lambda: small("path_dropout"),
+    "fairnas": lambda: small("fairnas", strict=False, share_batch=False),
+    "sandwich": lambda: small("sandwich"),
+}
 
 
 def outcome(method, folder, told, *, stops=(), save_every_s=0.0):

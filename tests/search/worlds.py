@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tradenas.search.base import Scorer, Task
+from tradenas.search.base import METHODS, Scorer, Task
 from tradenas.search.methods import SPOS, RandomSearch
 from tradenas.search.parts.evolution import Evolution
+from tradenas.search.parts.oneshot import OneShot
 from tradenas.space import Chain, SearchSpace
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule
@@ -58,10 +59,16 @@ def task(told: Any = None, *, data: Dataset | None = None, choices: SearchSpace 
     return Task(space=choices or space(), data=data, train=TRAIN, scorer=scorer, seed=seed)
 
 
-def spos(**changes: Any) -> SPOS:
+def one_shot(kind: str, **changes: Any) -> OneShot:
     """Four epochs, then four generations of five."""
     training = replace(QUICK, **changes.pop("training", {}))
-    return SPOS(**{"training": training, "find": Evolution(population=5, parents=4), "num_ranked": 18, **changes})
+    few = {"training": training, "find": Evolution(population=5, parents=4), "num_ranked": 18, **changes}
+    return METHODS[kind](**few)
+
+
+def spos(**changes: Any) -> SPOS:
+    """The same, one path a step."""
+    return one_shot("spos", **changes)
 
 
 def random_search(**changes: Any) -> RandomSearch:

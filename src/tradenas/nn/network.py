@@ -142,15 +142,19 @@ class Network(nn.Module):
         }
 
     def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
-        """Rows that one output reads, its own included; without an architecture, the most that any reads."""
+        """Rows that one output reads, its own included; without an architecture, the most that any reads.
+
+        Of a layer that runs several ops at once, the most that any of them reads.
+        """
         if architecture is None:
             lookback = max(int(str(n)) for n in self.space["input/lookback"].options)
             layers = [self._layer(i) for i in range(len(self.layers))]
             return lookback + sum(max(layer.reach(str(o)) for o in layer.op.options) for layer in layers)
-        layers_taken = range(int(str(architecture["depth"])))
-        return int(str(architecture["input/lookback"])) + sum(
-            self._layer(i).reach(str(architecture[f"layer{i}/op"])) for i in layers_taken
-        )
+        rows = int(str(architecture["input/lookback"]))
+        for i in range(int(str(architecture["depth"]))):
+            op = architecture[f"layer{i}/op"]
+            rows += max(self._layer(i).reach(str(o)) for o in (op if isinstance(op, tuple) else (op,)))
+        return rows
 
     def count(self, architecture: Architecture) -> Count:
         """Parameters of the standalone network, and its multiply-accumulates for one more candle."""

@@ -1,0 +1,69 @@
+"""The sandwich rule with in-place distillation (Yu & Huang, ICCV 2019, arXiv:1903.05134; BigNAS, arXiv:2003.11142).
+
+    train    the largest network learns from the labels, with dropout              US-Nets sec. 3.2; BigNAS sec. 3
+             its signal, detached, teaches the others on the same batch            sec. 3.3, in-place distillation
+             `num_random` random networks, and the smallest, without dropout       AttentiveNAS: 2, no dropout
+             all gradients add up, then one step, clipped at 1                     AttentiveNAS
+    rank     score with the inherited weights on validation rows
+
+"Largest" and "smallest" are said of depth, widths and lookback.  What has no size (ops, activations, inputs) is drawn
+for each network of the step, which those papers, whose spaces are all size, have no word on.
+
+Departures: AdamW for SGD; no label smoothing, as most labels here are returns; squared distance to the teacher's
+signal where those are, cross-entropy to its probability where labels are directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tradenas.errors import ConfigError
+from tradenas.nn import Network
+from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.oneshot import OneShot, path_of
+from tradenas.search.parts.sizes import extreme
+from tradenas.search.parts.supernet import SupernetState
+from tradenas.seeds import rng_for
+from tradenas.train.loop import Pass, Plan
+
+__all__ = ["Sandwich"]
+
+
+@METHODS.register("sandwich")
+@dataclass(frozen=True, kw_only=True)
+class Sandwich(OneShot):
+    """Trains the largest, some random and the smallest network each step; the largest teaches the others.
+
+    Attributes:
+        num_random: random networks of a step.
+        distil: what the others learn: 1 from the largest alone, 0 from the labels alone, between from both.
+    """
+
+    citation: ClassVar[str] = (
+        "@inproceedings{yu2019universally, title={Universally Slimmable Networks and Improved Training Techniques},\n"
+        "  author={Yu, Jiahui and Huang, Thomas}, booktitle={ICCV}, year={2019}}"
+    )
+
+    kind: Literal["sandwich"] = "sandwich"
+    num_random: int = 2
+    distil: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_random < 0:
+            raise ConfigError("search.num_random", got=self.num_random, expected="0 or more")
+        if not 0.0 <= self.distil <= 1.0:
+            raise ConfigError("search.distil", got=self.distil, expected="a share from 0 to 1")
+
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
+        def passes(step: int) -> Sequence[Pass]:
+            rng = rng_for(seed, "paths", epoch, step)
+            largest = extreme(state.space, rng, largest=True)
+            others = [state.space.sample(rng) for _ in range(self.num_random)]
+            others.append(extreme(state.space, rng, largest=False))
+            taught = {"labels": 1.0 - self.distil, "teacher": self.distil, "dropout": False}
+            return [path_of(network, largest), *(path_of(network, a, **taught) for a in others)]
+
+        return passes
