@@ -45,8 +45,8 @@ class Told:
     def __init__(self) -> None:
         self.trials: list[tuple[str, dict[str, float], str | None]] = []
 
-    def __call__(self, architecture: Any, scores: dict[str, float], error: str | None) -> None:
-        self.trials.append((architecture.digest, dict(scores), error))
+    def __call__(self, architecture: Any, scores: dict[str, float], error: str | None, look: str = "") -> None:
+        self.trials.append((f"{architecture.digest}/{look}" if look else architecture.digest, dict(scores), error))
 
 
 def task(told: Any = None, *, data: Dataset | None = None, choices: SearchSpace | None = None, seed: int = 0,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -43,8 +43,13 @@ class Candidate:
     each: tuple[Scores, ...] = ()
 
 
-#: Told of every trial: its architecture, its scores, and why there are none if it failed.
-OnTrial = Callable[[Architecture, Scores, str | None], None]
+class OnTrial(Protocol):
+    """Told of every trial: its architecture, its scores, and why there are none if it failed.
+
+    `look` tells apart the trials of one architecture that was scored more than once, with other weights each time.
+    """
+
+    def __call__(self, architecture: Architecture, scores: Scores, error: str | None, look: str = "") -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +66,17 @@ class Scorer:
     metric: str
     on_trial: OnTrial
 
-    def paths(self, networks: Sequence[Network], architectures: Sequence[Architecture]) -> list[Candidate]:
+    def paths(
+        self, networks: Sequence[Network], architectures: Sequence[Architecture], *, look: str = ""
+    ) -> list[Candidate]:
         """Architectures as paths through shared weights, those of one supernet or of several.
 
-        An architecture is one trial however many supernets score it: what is chosen by is one number.
+        An architecture is one trial however many supernets score it: what is chosen by is one number.  Scored again
+        after more training it is another trial; `look` then says which.
         """
         by_network = [self.evaluator.score_paths(network, architectures) for network in networks]
         return [
-            self._counted(a, _mean(each), each=each if len(each) > 1 else ())
+            self._counted(a, _mean(each), each=each if len(each) > 1 else (), look=look)
             for a, each in zip(architectures, zip(*by_network, strict=True), strict=True)
         ]
 
@@ -81,9 +89,15 @@ class Scorer:
         return self._counted(architecture, {}, f"{type(error).__name__}: {error}")
 
     def _counted(
-        self, architecture: Architecture, scores: Scores, error: str | None = None, each: tuple[Scores, ...] = ()
+        self,
+        architecture: Architecture,
+        scores: Scores,
+        error: str | None = None,
+        *,
+        each: tuple[Scores, ...] = (),
+        look: str = "",
     ) -> Candidate:
-        self.on_trial(architecture, scores, error)
+        self.on_trial(architecture, scores, error, look)
         return Candidate(architecture, scores, each)
 
     def best_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:

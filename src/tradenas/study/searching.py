@@ -37,11 +37,12 @@ class _Counting:
         self.ledger = ledger
         self.waiting: list[Trial] = []
 
-    def __call__(self, architecture: Architecture, scores: Scores, error: str | None) -> None:
+    def __call__(self, architecture: Architecture, scores: Scores, error: str | None, look: str = "") -> None:
         digest, (whole, parts) = architecture.digest, by_regime(scores)
+        key = f"{digest}/{look}" if look else digest
         trial = Trial(
             stage="search",
-            key=digest,
+            key=key,
             digest=digest,
             architecture=dict(architecture),
             scores=None if error else whole,
@@ -49,7 +50,7 @@ class _Counting:
         )
         self.waiting.append(trial)
         self.waiting += [
-            Trial(stage="regimes", key=f"{digest}/{name}", digest=digest, params={"regime": name}, scores=own)
+            Trial(stage="regimes", key=f"{key}/{name}", digest=digest, params={"regime": name}, scores=own)
             for name, own in parts.items()
         ]
         if len(self.waiting) >= FLUSH:
