@@ -8,7 +8,7 @@ from search.worlds import Told, random_search, space, task
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.search.base import METHODS, run_search
 from tradenas.search.methods import RandomSearch
-from tradenas.search.methods import random_search as module
+from tradenas.search.parts import standalone as module
 from tradenas.train.evaluate import merit
 
 

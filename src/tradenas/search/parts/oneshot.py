@@ -16,6 +16,8 @@ from tradenas.search.base import Candidate, Method, Task
 from tradenas.search.parts.aggregate import Aggregate, merits_of
 from tradenas.search.parts.evolution import Evolution, sample_distinct
 from tradenas.search.parts.find import Finder, History
+from tradenas.search.parts.proxies import PROXIES, best_first
+from tradenas.search.parts.parsimony import simplest_first, simplify
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import seed_for
 from tradenas.space import Architecture
@@ -24,6 +26,9 @@ from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 
 __all__ = ["OneShot", "path_of"]
+
+#: Proposals for each place in a first generation that a proxy chooses.
+SCREENED = 10
 
 
 def path_of(network: Network, architecture: Architecture, **settings: float | bool | tuple[int, int] | None) -> Pass:
@@ -46,6 +51,8 @@ class OneShot(Method[SupernetState], abc.ABC):
         supernets: supernets trained from different seeds, one after the other; their orders are put together.
         aggregate: how: by `mean_rank`, by `borda` points, or by `mean_score`.
         max_params: most parameters that a candidate may have; 0 sets no limit.
+        warm_start: a zero-cost proxy by which the first generation is the best tenth of ten times as many proposals;
+            empty for none.
     """
 
     training: Optimisation = field(default_factory=lambda: Optimisation(epochs=40, batch=512, lr=1e-3))
@@ -54,11 +61,14 @@ class OneShot(Method[SupernetState], abc.ABC):
     supernets: int = 1
     aggregate: Aggregate = "mean_rank"
     max_params: int = 0
+    warm_start: str = ""
 
     def __post_init__(self) -> None:
         for name, low in (("num_ranked", 1), ("supernets", 1), ("max_params", 0)):
             if getattr(self, name) < low:
                 raise ConfigError(f"search.{name}", got=getattr(self, name), expected=f"{low} or more")
+        if self.warm_start:
+            PROXIES[self.warm_start]
 
     @abc.abstractmethod
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
@@ -68,7 +78,8 @@ class OneShot(Method[SupernetState], abc.ABC):
         """What a method does to its state before an epoch of a supernet: shrink the space, keep a teacher."""
 
     def num_epochs(self) -> int:
-        return self.supernets * self.training.epochs + len(self.find.sizes(self.num_ranked))
+        generations = len(self.find.sizes(self.num_ranked))
+        return self.supernets * self.training.epochs + generations + int(self.parsimony > 0)
 
     def init(self, task: Task) -> SupernetState:
         self.find.check(task.space, self.num_ranked)
@@ -102,7 +113,10 @@ class OneShot(Method[SupernetState], abc.ABC):
         supernet, within = divmod(epoch, self.training.epochs)
         if supernet < self.supernets:
             return self.train(task, state, within, supernet)
-        return self.generation(task, state, epoch - self.supernets * self.training.epochs)
+        generation = epoch - self.supernets * self.training.epochs
+        if generation == len(self.find.sizes(self.num_ranked)):
+            return self.simplified(task, state)
+        return self.generation(task, state, generation)
 
     def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
         """One pass of one supernet over the training rows."""
@@ -141,19 +155,31 @@ class OneShot(Method[SupernetState], abc.ABC):
     def generation(self, task: Task, state: SupernetState, generation: int) -> dict[str, float]:
         """Scores the next architectures with the shared weights."""
         count = self.find.sizes(self.num_ranked)[generation]
+        screen = bool(self.warm_start) and generation == 0
         network = state.network
         limit = self.max_params
         wanted = self.find.propose(
             state.space,
             self.history(task, state),
-            count,
+            count * SCREENED if screen else count,
             generation=generation,
             seed=task.seed,
             allowed=lambda a: not limit or network.count(a).parameters <= limit,
         )
+        if screen:
+            wanted = best_first(task, wanted, [self.warm_start])[:count]
         state.scored += task.scorer.paths(state.networks, wanted)
         merits = merits_of(state.scored, task.scorer.metric, "mean_score")
         return {"scored": float(len(state.scored)), "best": max(merits, default=float("-inf"))}
+
+    def simplified(self, task: Task, state: SupernetState) -> dict[str, float]:
+        """Scores what is left of the best candidate when inputs are taken from it, one by one."""
+        best = self.ranked(task, state)[0]
+        if task.scorer.metric in best.scores:
+            state.scored += simplify(
+                state.space, task.scorer, state.networks, best, errors=self.parsimony, seen=state.scored
+            )
+        return {"scored": float(len(state.scored))}
 
     def history(self, task: Task, state: SupernetState) -> History:
         """What a finder may learn from."""
@@ -169,5 +195,12 @@ class OneShot(Method[SupernetState], abc.ABC):
         )
 
     def finish(self, task: Task, state: SupernetState) -> list[Candidate]:
+        ranked = self.ranked(task, state)
+        if not self.parsimony:
+            return ranked
+        return simplest_first(task.scorer, state.networks, ranked, errors=self.parsimony)
+
+    def ranked(self, task: Task, state: SupernetState) -> list[Candidate]:
+        """What was scored, best first."""
         by_architecture = {c.architecture: c for c in state.scored}
         return [by_architecture[a] for a in self.history(task, state).best_first()]
