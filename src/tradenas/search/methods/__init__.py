@@ -5,9 +5,9 @@ from tradenas.search.methods.path_dropout import PathDropout
 from tradenas.search.methods.random_search import RandomSearch
 from tradenas.search.methods.sandwich import Sandwich
 from tradenas.search.methods.spos import SPOS
+from tradenas.search.methods.zero_cost import ZeroCost
 from tradenas.search.parts import aging as _aging  # noqa: F401  (finders register themselves)
 from tradenas.search.parts import nsga2 as _nsga2  # noqa: F401
-from tradenas.search.methods.zero_cost import ZeroCost
 from tradenas.search.parts import uniform as _uniform  # noqa: F401
 
 __all__ = ["SPOS", "FairNAS", "PathDropout", "RandomSearch", "Sandwich", "ZeroCost"]
