@@ -189,3 +189,24 @@ def test_validation_without_a_finite_number_is_a_divergence(monkeypatch, loss):
     monkeypatch.setattr("tradenas.train.fit.mean_loss", lambda *_: loss)
     with pytest.raises(DivergedError, match="held-out"):
         fitted(market(rows=1200), architecture(), train=Span(0, 1000))
+
+
+def test_epochs_are_told_and_whoever_is_told_may_end_it():
+    class Enough(Exception):
+        pass
+
+    told = []
+
+    def listen(epoch, log, stop=99):
+        told.append((epoch, log))
+        if epoch == stop:
+            raise Enough
+
+    data, a = market(planted="feature"), architecture()
+    template = Network(SPACE, Layout(groups=data.groups, transforms=data.transforms))
+    one = fit(template, a, data, TRAIN, training=replace(QUICK, epochs=3), seed=0, on_epoch=listen)
+    assert told == list(enumerate(one.history))
+    assert all(math.isfinite(log["valid_loss"]) for _, log in told)
+    with pytest.raises(Enough):
+        fit(template, a, data, TRAIN, training=QUICK, seed=0, on_epoch=lambda e, log: listen(e, log, stop=1))
+    assert [e for e, _ in told] == [0, 1, 2, 0, 1]

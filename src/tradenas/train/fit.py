@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,7 @@ def fit(
     seed: int,
     device: torch.device | str = "cpu",
     weight_T: FloatArray | None = None,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Fitted:
     """Trains one architecture from fresh weights.
 
@@ -75,6 +77,7 @@ def fit(
         train: rows that may be used, to learn from and, the last `training.holdout` of them, to stop by.
         seed: of weights, batches and dropout.
         weight_T: weight of each row of the data, in the loss and in the loss by which training stops; None is 1.
+        on_epoch: told of every epoch and its losses; what it raises ends the training (a pruner's way to stop one).
 
     Raises:
         DivergedError: losses left the finite numbers, on the rows learnt from or on those held out.
@@ -104,6 +107,8 @@ def fit(
                 best, best_epoch = log["valid_loss"], epoch
                 best_weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
         history.append(log)
+        if on_epoch is not None:
+            on_epoch(epoch, log)
         if valid is not None and training.patience and epoch - best_epoch >= training.patience:
             break
     if valid is not None and best_weights is None:
