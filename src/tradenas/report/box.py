@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tradenas.report.describe import describe
+from tradenas.report.describe import speaks
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
@@ -86,7 +86,7 @@ def _rows(record: RunRecord, page: str | Path | None) -> list[tuple[str, str, st
         sized = (
             f"{champion.name}, {count(champion.params)} parameters" if champion.params is not None else champion.name
         )
-        rows += [("champion", sized, "bold"), ("architecture", describe(champion.architecture), "")]
+        rows += [("champion", sized, "bold"), ("architecture", speaks(champion), "")]
     if found is not None:
         zone = found.zone or record.zone
         days = f" over {count(found.days)} days in the {zone}" if found.days is not None else f" in the {zone}"

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "parts"]
+from tradenas.report.schema import Strategy
+
+__all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "parts", "speaks"]
 
 LAYER = re.compile(r"layer(\d+)/(.+)")
 GROUP = "input/group/"
@@ -109,6 +111,11 @@ def describe(architecture: Mapping[str, object] | None) -> str:
         steps.append(" ".join([head, ", ".join(layer.details)]).strip())
     steps += [f"{key} {value}" for key, value in drawn.other]
     return " → ".join(steps)
+
+
+def speaks(strategy: Strategy) -> str:
+    """Who speaks in a strategy: its architecture in a line, or that a router has several."""
+    return "several networks, by regime" if strategy.kind == "routed" else describe(strategy.architecture)
 
 
 def _word(value: object) -> str:

@@ -22,7 +22,7 @@ def render(record: RunRecord) -> str:
     """The whole page as text.  Every word that comes from the record is escaped on its way in."""
     static = files("tradenas.report") / "static"
     style, script, page = ((static / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html"))
-    sections = [make(record) for make in SECTIONS]
+    sections = [section for make in SECTIONS if (section := make(record)) is not None]
     data = record.data
     word = record.verdict.verdict if record.verdict is not None else "NO VERDICT YET"
     subject = f"{data.symbol} · {interval_name(data.interval_ms)} · {span(data.first_open, data.last_close)}"

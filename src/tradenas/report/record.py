@@ -19,6 +19,7 @@ from tradenas.report.schema import (
     DataAudit,
     Environment,
     LedgerCounts,
+    RegimeRecord,
     SearchRecord,
     Strategies,
     Strategy,
@@ -44,6 +45,7 @@ class RunRecord:
         study: the resolved TOML text.
         environment, data: with what, and on what, it ran; always there.
         search, strategies, daily, coupling, verdict, ledger: stages; `None` until the study has reached them.
+        regimes: with the strategies; `None` too where the study has none.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class RunRecord:
     data: DataAudit
     search: SearchRecord | None = None
     strategies: tuple[Strategy, ...] | None = None
+    regimes: RegimeRecord | None = None
     daily: Daily | None = None
     coupling: Coupling | None = None
     verdict: Verdict | None = None
@@ -66,7 +69,7 @@ class RunRecord:
         """Who faced the vault; before there is a verdict, the finalist that leads in the selection zone."""
         if self.verdict is not None:
             return self.strategy(self.verdict.champion.name) if self.verdict.champion is not None else None
-        return self._leader("finalist")
+        return self._leader("finalist", "routed")
 
     @property
     def best_baseline(self) -> Strategy | None:
@@ -101,11 +104,11 @@ class RunRecord:
         said = self.verdict.watermark if self.verdict is not None else None
         return said or ("COST-FREE: not tradable" if self.cost_free else None)
 
-    def _leader(self, kind: str) -> Strategy | None:
+    def _leader(self, *kinds: str) -> Strategy | None:
         scored = [
             (s.selection.sharpe, s)
             for s in self.strategies or ()
-            if s.kind == kind and s.selection is not None and s.selection.sharpe is not None
+            if s.kind in kinds and s.selection is not None and s.selection.sharpe is not None
         ]
         return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
@@ -132,6 +135,7 @@ def load_record(folder: str | Path) -> RunRecord:
         data=_need(folder / "data.json", DataAudit),
         search=_maybe(folder / "search" / "candidates.json", SearchRecord),
         strategies=None if strategies is None else strategies.strategies,
+        regimes=None if strategies is None else strategies.regimes,
         daily=read_daily(daily) if daily.exists() else None,
         coupling=_maybe(folder / "coupling.json", Coupling),
         verdict=_maybe(folder / "verdict.json", Verdict),

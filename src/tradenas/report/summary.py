@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from tradenas.report.describe import describe
+from tradenas.report.describe import speaks
 from tradenas.report.figures.forest import estimate, ordered
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
@@ -59,7 +59,7 @@ def _statistics(record: RunRecord) -> list[str]:
     costs = found.costs.bps if found.costs is not None else None
     rows = [
         ("Champion", plain(found.champion.name) if found.champion is not None else DASH),
-        ("Architecture", plain(describe(record.champion.architecture)) if record.champion is not None else DASH),
+        ("Architecture", plain(speaks(record.champion)) if record.champion is not None else DASH),
         (f"Net Sharpe, {plain(found.zone or record.zone)}", interval(found.net_sharpe)),
         (f"Best baseline, {plain(found.best_baseline or DASH)}", interval(found.baseline_sharpe)),
         ("SPA p", pvalue(found.spa.p_consistent) if found.spa is not None else DASH),

@@ -12,7 +12,13 @@ from tradenas.report.wording import decimal, interval
 
 __all__ = ["estimate", "forest", "ordered"]
 
-KINDS = {"finalist": "Finalists", "baseline": "Baselines", "random": "Random architectures, equal budget"}
+KINDS = {
+    "finalist": "Finalists",
+    "routed": "Routed between specialists",
+    "baseline": "Baselines",
+    "random": "Random architectures, equal budget",
+    "specialist": "Specialists, flat outside their regime",
+}
 
 
 def estimate(strategy: Strategy, zone: str) -> Interval | None:

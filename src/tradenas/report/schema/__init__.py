@@ -18,6 +18,7 @@ from tradenas.report.schema.judgement import (
     Verdict,
 )
 from tradenas.report.schema.models import Candidate, SearchRecord, SeedRun, Strategies, Strategy, TracePoint, ZoneScores
+from tradenas.report.schema.regimes import RegimeRecord, RegimeScores, RegimeZone, RoutedAgainstSingle
 
 __all__ = [
     "Candidate",
@@ -29,6 +30,10 @@ __all__ = [
     "Environment",
     "Interval",
     "LedgerCounts",
+    "RegimeRecord",
+    "RegimeScores",
+    "RegimeZone",
+    "RoutedAgainstSingle",
     "SearchRecord",
     "SeedRun",
     "Spa",

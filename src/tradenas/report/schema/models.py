@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tradenas.report.schema.regimes import RegimeRecord
+
 __all__ = ["Candidate", "SearchRecord", "SeedRun", "Strategies", "Strategy", "TracePoint", "ZoneScores"]
 
 Number = int | float
@@ -71,7 +73,7 @@ class SeedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """A finalist, a random architecture, or a baseline."""
+    """A finalist, a random architecture, a baseline; a specialist of one regime, or the router between them."""
 
     name: str
     kind: str
@@ -100,3 +102,4 @@ class Strategies:
     """`retrain/strategies.json`."""
 
     strategies: tuple[Strategy, ...]
+    regimes: RegimeRecord | None = None

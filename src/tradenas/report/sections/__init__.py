@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tradenas.report.record import RunRecord
-from tradenas.report.sections import charts, data, design, models, provenance, verdict
+from tradenas.report.sections import charts, data, design, models, provenance, regimes, verdict
 from tradenas.report.sections.parts import Section
 
 __all__ = ["SECTIONS", "Section"]
 
-SECTIONS: tuple[Callable[[RunRecord], Section], ...] = (
+#: Makers of a section each; of none where the study has nothing of the kind.
+SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     verdict.verdict,
     charts.equity,
     charts.drawdown,
     charts.months,
     models.strategies,
+    regimes.regimes,
     charts.costs,
     design.champion,
     design.coupling,

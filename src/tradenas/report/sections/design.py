@@ -8,7 +8,7 @@ from tradenas.report.figures.ranks import hover_points, ranks
 from tradenas.report.formulas import term
 from tradenas.report.markup import el, join
 from tradenas.report.record import RunRecord
-from tradenas.report.schema import Interval
+from tradenas.report.schema import Interval, Strategy
 from tradenas.report.sections.parts import Section, absent, figure
 from tradenas.report.wording import count, decimal, interval, percent
 
@@ -26,8 +26,14 @@ def champion(record: RunRecord) -> Section:
     words += [f", {count(found.params)} parameters"] if found.params is not None else []
     words += [join([", digest ", el("code", found.digest[:16])])] if found.digest is not None else []
     words += [f". {describe(found.architecture)}." if found.architecture else "."]
-    drawn = figure(record, architecture, caption=join(words)) or absent(f"{found.name} is not a network.")
+    drawn = figure(record, architecture, caption=join(words)) or absent(_no_network(found))
     return Section(name="architecture", short="Architecture", title="Architecture", body=drawn)
+
+
+def _no_network(strategy: Strategy) -> str:
+    if strategy.kind == "routed":
+        return f"{strategy.name} is no single network; who speaks in which regime stands under Regimes."
+    return f"{strategy.name} is not a network."
 
 
 def coupling(record: RunRecord) -> Section:

@@ -117,7 +117,11 @@ def _top(search: SearchRecord) -> Markup:
     top = search.candidates[:TOP]
     if not top:
         return absent("No candidate was kept.")
-    names = [n for n in dict.fromkeys(key for candidate in top for key in candidate.scores) if n != search.metric]
+    names = [
+        n
+        for n in dict.fromkeys(key for candidate in top for key in candidate.scores)
+        if n != search.metric and "/" not in n
+    ]
     return table(
         f"Best {len(top)} of {count(search.num_scored)} by {search.metric}, as the supernet scored them",
         ["rank", "digest", el("strong", search.metric), "architecture", *(n.replace("_", " ") for n in names)],
