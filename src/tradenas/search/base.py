@@ -36,11 +36,14 @@ class Candidate:
         architecture: which.
         scores: on the ranking rows; where several supernets scored it, the mean of theirs.
         each: the scores of every one of several supernets, in their order; empty where there was one.
+        front: 0 where no candidate is better in every objective, 1 where only those are, and so on; None where there
+            was one objective.
     """
 
     architecture: Architecture
     scores: Scores
     each: tuple[Scores, ...] = ()
+    front: int | None = None
 
 
 class OnTrial(Protocol):

@@ -11,7 +11,7 @@ from tradenas.search.parts.find import FINDERS, Allowed, Finder, History, anythi
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, SearchSpace, crossover, mutate
 
-__all__ = ["Evolution", "distinct", "next_generation", "sample_distinct"]
+__all__ = ["Evolution", "bred", "distinct", "next_generation", "sample_distinct"]
 
 #: Draws after which a space is taken to hold nothing new.
 MAX_TRIES = 1000
@@ -50,6 +50,24 @@ def sample_distinct(
     return distinct(lambda _: space.sample(rng), count, seen, allowed)
 
 
+def bred(
+    space: SearchSpace,
+    breed: Callable[[int], Architecture],
+    count: int,
+    *,
+    seen: Sequence[Architecture],
+    seed: int,
+    generation: int,
+    allowed: Allowed,
+) -> list[Architecture]:
+    """`count` new children of `breed`; uniform samples where it brings nothing new any more, fewer where nothing is."""
+    children = distinct(breed, count, seen, allowed)
+    missing, stream = count - len(children), f"evolution/fill/{generation}"
+    return children + sample_distinct(
+        space, missing, seed=seed, stream=stream, seen=[*seen, *children], allowed=allowed
+    )
+
+
 def next_generation(
     space: SearchSpace,
     ranked: Sequence[Architecture],
@@ -75,12 +93,7 @@ def next_generation(
             return mutate(space, mother, rng, rate=mutation_rate)
         return crossover(space, mother, elite[int(rng.integers(len(elite)))], rng)
 
-    children = distinct(breed, count, ranked, allowed)
-    stream = f"evolution/fill/{generation}"
-    known = [*ranked, *children]
-    return children + sample_distinct(
-        space, count - len(children), seed=seed, stream=stream, seen=known, allowed=allowed
-    )
+    return bred(space, breed, count, seen=ranked, seed=seed, generation=generation, allowed=allowed)
 
 
 @FINDERS.register("evolution")

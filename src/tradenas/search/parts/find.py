@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tradenas.errors import ConfigError
+from tradenas.errors import ConfigError, SpaceError
 from tradenas.registry import Registry
 from tradenas.space import Architecture, SearchSpace
 
@@ -39,10 +39,13 @@ class History:
     def __len__(self) -> int:
         return len(self.architectures)
 
-    def best_first(self) -> list[Architecture]:
-        """By merit, ties by digest, so that an order never depends on how it came about."""
-        order = sorted(range(len(self)), key=lambda i: (-self.merits[i], self.architectures[i].digest))
-        return [self.architectures[i] for i in order]
+    def best_first(self, fronts: Sequence[int] = ()) -> list[Architecture]:
+        """By front if there are any, by merit, ties by digest, so that an order never depends on how it came about."""
+
+        def key(i: int) -> tuple[int, float, str]:
+            return (fronts[i] if fronts else 0, -self.merits[i], self.architectures[i].digest)
+
+        return [self.architectures[i] for i in sorted(range(len(self)), key=key)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,14 @@ class Finder(abc.ABC):
         """How many architectures each generation has, `num` in all."""
         return [min(self.population, num - done) for done in range(0, num, self.population)]
 
-    def check(self, space: SearchSpace, num: int) -> None:  # noqa: B027
+    def check(self, space: SearchSpace, num: int) -> None:  # noqa: ARG002
         """Says so where this rule cannot search `space` with `num` scores."""
+        if not space.choices:
+            raise SpaceError("SearchSpace", got="no choices", expected="at least one", fix="offer something to choose")
+
+    def fronts(self, history: History) -> tuple[int, ...]:  # noqa: ARG002
+        """For each architecture its front, 0 first, where the rule weighs several objectives; nothing otherwise."""
+        return ()
 
     @abc.abstractmethod
     def propose(

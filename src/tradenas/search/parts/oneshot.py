@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tradenas.errors import BudgetError, ConfigError
 from tradenas.nn import Network, hard
@@ -202,5 +202,8 @@ class OneShot(Method[SupernetState], abc.ABC):
 
     def ranked(self, task: Task, state: SupernetState) -> list[Candidate]:
         """What was scored, best first."""
-        by_architecture = {c.architecture: c for c in state.scored}
-        return [by_architecture[a] for a in self.history(task, state).best_first()]
+        history = self.history(task, state)
+        fronts = self.find.fronts(history)
+        shown = [replace(c, front=f) for c, f in zip(state.scored, fronts, strict=True)] if fronts else state.scored
+        by_architecture = {c.architecture: c for c in shown}
+        return [by_architecture[a] for a in history.best_first(fronts)]

@@ -18,7 +18,9 @@ __all__ = ["SupernetState", "candidates_from", "candidates_to"]
 def candidates_to(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """As JSON, in order."""
     return [
-        {"architecture": dict(c.architecture), "scores": c.scores} | ({"each": list(c.each)} if c.each else {})
+        {"architecture": dict(c.architecture), "scores": c.scores}
+        | ({"each": list(c.each)} if c.each else {})
+        | ({"front": c.front} if c.front is not None else {})
         for c in candidates
     ]
 
@@ -27,7 +29,10 @@ def candidates_from(plain: list[dict[str, Any]]) -> list[Candidate]:
     """The inverse of `candidates_to`."""
     return [
         Candidate(
-            Architecture.from_plain(c["architecture"]), dict(c["scores"]), tuple(dict(s) for s in c.get("each", ()))
+            Architecture.from_plain(c["architecture"]),
+            dict(c["scores"]),
+            tuple(dict(s) for s in c.get("each", ())),
+            c.get("front"),
         )
         for c in plain
     ]
@@ -83,7 +88,7 @@ class SupernetState(State):
             "scored": candidates_to(self.scored),
             "updates": self.updates,
             "kept": {c.name: list(c.options) for c in self.space.choices},
-            "teacher": None if self.teacher is None else dict(self.teacher.space.smallest()),
+            "teacher": None if self.teacher is None else {c.name: list(c.options) for c in self.teacher.space.choices},
         }
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
@@ -100,8 +105,9 @@ class SupernetState(State):
         self.space = self.whole.restrict(meta["kept"])
         self.teacher = None
         if meta["teacher"] is not None:
-            self.teacher = self.network.inherit(self.whole.fix(Architecture.from_plain(meta["teacher"])))
+            self.teacher = self.network.inherit(self.whole.restrict(meta["teacher"]))
             self.teacher.load_state_dict(_under(tensors, "teacher/"))
+            self.teacher.to(self.network.inputs.taps.device)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -43,6 +43,7 @@ class Exhaustive(Finder):
     kind: Literal["exhaustive"] = "exhaustive"
 
     def check(self, space: SearchSpace, num: int) -> None:
+        super().check(space, num)
         if space.size() > num:
             raise ConfigError(
                 "search.find.kind",
