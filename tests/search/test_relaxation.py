@@ -17,6 +17,7 @@ from tradenas.search.parts.relaxation import (
     Temperature,
     alphas_for,
     discretise,
+    edge_strengths,
     gumbel,
     sigmoid,
     softmax,
@@ -24,6 +25,7 @@ from tradenas.search.parts.relaxation import (
     zero_one_loss,
 )
 from tradenas.space import Chain, Choice, SearchSpace
+from tradenas.space.cell import Cell
 
 ONE = {"edge0/op": torch.tensor([0.3, -1.0, 2.0, 0.0, 0.5], dtype=torch.float64)}
 NUMBERS = st.lists(st.floats(-6, 6), min_size=2, max_size=6)
@@ -234,3 +236,24 @@ def test_discretise_takes_what_is_fixed():
 def test_strongest_against_sorting(numbers, count, leave_out):
     order = sorted(range(len(numbers)), key=lambda i: (i in leave_out, -numbers[i], i))
     assert strongest(vector(numbers), count, leave_out=leave_out) == tuple(sorted(order[:count]))
+
+
+def test_edges_are_as_strong_as_their_strongest_op():
+    """DARTS keeps two ways into a node by their best op, and `none` is no op: its weight pushes an edge down."""
+    space = Cell(nodes=2, take=2, ops=("zero", "skip", "dense"), cells=(1,)).space()
+    alphas = {c.name: torch.zeros(3, dtype=torch.float64) for c in space.choices if c.name.endswith("/op")}
+    alphas["cell/edge0-3/op"] = vector([9.0, 0.0, 2.0])  # the largest op alpha, but `zero` has nearly all the weight
+    alphas["cell/edge1-3/op"] = vector([0.0, 1.0, 0.0])
+    alphas["cell/edge2-3/op"] = vector([0.0, 0.0, 1.5])
+    weights = softmax(alphas)
+    strengths = edge_strengths(space, weights, leave_out=("zero",))
+    assert set(strengths) == {"cell/node3/from"}  # node 2 takes all there is
+    want = [weights["cell/edge0-3/op"][2], weights["cell/edge1-3/op"][1], weights["cell/edge2-3/op"][2]]
+    assert torch.equal(strengths["cell/node3/from"], torch.stack(want))
+    found = discretise(space, weights | strengths, leave_out=("zero",))
+    assert found["cell/node3/from"] == (1, 2)
+    assert (found["cell/edge1-3/op"], found["cell/edge2-3/op"]) == ("skip", "dense")
+    assert edge_strengths(space, weights)["cell/node3/from"].argmax() == 0
+    assert edge_strengths(space, weights | strengths) == {}
+    with pytest.raises(MixtureError, match="node3/from, 1"):
+        edge_strengths(space, {n: w for n, w in weights.items() if n != "cell/edge1-3/op"})

@@ -23,7 +23,17 @@ from tradenas.errors import ConfigError, DivergedError, MixtureError
 from tradenas.seeds import rng_for, seed_for
 from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace
 
-__all__ = ["Temperature", "alphas_for", "discretise", "gumbel", "sigmoid", "softmax", "strongest", "zero_one_loss"]
+__all__ = [
+    "Temperature",
+    "alphas_for",
+    "discretise",
+    "edge_strengths",
+    "gumbel",
+    "sigmoid",
+    "softmax",
+    "strongest",
+    "zero_one_loss",
+]
 
 #: Draws of Gumbel noise before giving up on finite numbers (GDAS draws until it has them).
 MAX_DRAWS = 20
@@ -148,6 +158,33 @@ def strongest(weights: Tensor, count: int = 1, *, leave_out: Collection[int] = (
     order = torch.sort(weights.detach(), descending=True, stable=True).indices.tolist()
     order.sort(key=lambda i: i in leave_out)  # stable: the rest keeps its order
     return tuple(sorted(order[:count]))
+
+
+def edge_strengths(
+    space: SearchSpace, weights: Mapping[str, Tensor], *, leave_out: Collection[Option] = ()
+) -> dict[str, Tensor]:
+    """How strong each way into a node is: the largest weight of an op on that edge (DARTS sec. 2.4, two are kept).
+
+    For every choice that takes several options and has no weights itself, an option counts as much as the strongest
+    option of the choices that are active under it.  Softmax weights, not alphas, where options are left out: the
+    weight of `none` is missing from the others.
+
+    Args:
+        leave_out: options that do not count, `none` in DARTS.
+    """
+    found = {}
+    for choice in space.choices:
+        if choice.take == 1 or choice.name in weights:
+            continue
+        strengths = []
+        for option in choice.options:
+            under = [c for c in space.choices if c.name in weights and option in c.when.get(choice.name, ())]
+            open_ = [w for c in under for o, w in zip(c.options, weights[c.name], strict=True) if o not in leave_out]
+            if not open_:
+                raise MixtureError(f"{choice.name}, {option!r}", got="no weights under it", expected="weights of an op")
+            strengths.append(torch.stack(open_).max())
+        found[choice.name] = torch.stack(strengths)
+    return found
 
 
 def discretise(
