@@ -25,3 +25,14 @@ def test_without_a_file_it_is_shown_all_the_same(capsys):
     Events(None, Bars()).warn("data", "odd")
     assert "odd" in capsys.readouterr().err
     Events().warn("data", "nobody watches")
+
+
+def test_lines_are_read_back_and_a_torn_one_is_passed_over(tmp_path):
+    events = Events(tmp_path / "events.jsonl")
+    assert list(events.read()) == []
+    events.write("epoch", stage="search", epoch=0)
+    with (tmp_path / "events.jsonl").open("a") as out:
+        out.write('{"kind": "epo\n')
+    events.write("epoch", stage="search", epoch=1)
+    assert [e["epoch"] for e in events.read()] == [0, 1]
+    assert list(Events(None).read()) == []

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Events", "NullProgress", "Progress"]
 
@@ -63,6 +63,16 @@ class Events:
         line = json.dumps({"time": round(time.time(), 3), "kind": kind, **fields}, sort_keys=True)
         with self.file.open("a", encoding="utf-8") as out:
             out.write(line + "\n")
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The lines so far, those of earlier sessions included; torn ones are passed over."""
+        if self.file is None or not self.file.exists():
+            return
+        for line in self.file.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
 
     def warn(self, stage: str, words: str) -> None:
         """Something that a person should know, and that stops nothing: a line of kind `warning`, and shown at once."""

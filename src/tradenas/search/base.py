@@ -217,8 +217,10 @@ def run_search(
     with events.span("search", num):
         events.progress.advance("search", first)
         for epoch in range(first, num):
+            began = time.perf_counter()
             log = method.epoch(task, state, epoch)
-            events.write("epoch", stage="search", epoch=epoch, **log)
+            seconds = round(time.perf_counter() - began, 3)
+            events.write("epoch", stage="search", epoch=epoch, seconds=seconds, **log)
             note = " ".join(f"{name} {value:.4g}" for name, value in log.items())
             events.progress.advance("search", epoch + 1, note)
             if epoch == num - 1 or time.monotonic() - last_save >= save_every_s:

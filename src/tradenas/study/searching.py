@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from tradenas.atomic import write_json
 from tradenas.events import Events
 from tradenas.nn import Layout, Network
-from tradenas.search.base import Candidate, Scorer, Task, run_search
+from tradenas.search.base import Candidate, OnTrial, Scorer, Task, run_search
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.space import Architecture
 from tradenas.splits import Fold, Zones, holdout
@@ -21,7 +20,7 @@ from tradenas.train.evaluate import Evaluator, Scores, by_regime, merit
 from tradenas.train.store import cut, load_dataset
 from tradenas.trials.ledger import Ledger, Trial
 
-__all__ = ["found", "search", "search_fold"]
+__all__ = ["evaluator_of", "found", "search", "search_fold", "task_of"]
 
 FLUSH = 64
 
@@ -72,6 +71,21 @@ def evaluator_of(config: StudyConfig, zones: Zones, data: Dataset) -> Evaluator:
     return Evaluator(data=data, train=fold.train, valid=fold.valid, rule=config.rule, costs=config.costs)
 
 
+def task_of(config: StudyConfig, zones: Zones, data: Dataset, on_trial: OnTrial) -> Task:
+    """What the search may look at.
+
+    Args:
+        data: up to the end of the search zone.
+    """
+    return Task(
+        space=config.space.space(data.indicators),
+        data=data,
+        train=search_fold(config, zones).train,
+        scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.rank_by, on_trial=on_trial),
+        seed=config.seed,
+    )
+
+
 def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Events) -> None:
     """Writes `search/candidates.json`; nothing where it is there."""
     if folder.candidates.exists():
@@ -79,16 +93,9 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     torch.set_num_threads(config.runner.threads)
     zones = Zones.from_description(folder.read(folder.data)["zones"])
     data = cut(load_dataset(folder.open_rows), zones.search.stop)
-    space = config.space.space(data.indicators)
     counting = _Counting(ledger)
-    task = Task(
-        space=space,
-        data=data,
-        train=search_fold(config, zones).train,
-        scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.rank_by, on_trial=counting),
-        seed=config.seed,
-    )
-    began = time.perf_counter()
+    task = task_of(config, zones, data, counting)
+    space = task.space
     candidates = run_search(
         config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush
     )
@@ -103,11 +110,17 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         "space_size": space.size(),
         "num_scored": len(candidates),
         "num_params_max": sum(p.numel() for p in network.parameters()),
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(_spent(events), 1),
         "candidates": told,
         "trace": _trace(ledger, config.rank_by),
     }
     write_json(folder.candidates, record)
+
+
+def _spent(events: Events) -> float:
+    """Seconds that the epochs of the search took, over all sessions; one that was lost and done again counts once."""
+    epochs = {e["epoch"]: e["seconds"] for e in events.read() if e["kind"] == "epoch" and e["stage"] == "search"}
+    return float(sum(epochs.values()))
 
 
 def _trace(ledger: Ledger, metric: str) -> list[dict[str, float | None]]:
