@@ -70,16 +70,17 @@ def test_a_warm_start_scores_the_best_tenth_first():
     """Ten times the population is proposed, the largest by macs are scored; then evolution goes on from them."""
     finder = Evolution(population=5, parents=4)
     one, warm, cold = task(), spos(find=finder, warm_start="macs"), spos(find=finder)
-    first, second = {}, {}
+    first, second, bred = {}, {}, {}
     for name, method in (("warm", warm), ("cold", cold)):
         state = method.init(one)
         method.generation(one, state, 0)
         first[name] = [c.architecture for c in state.scored]
+        bred[name] = finder.propose(one.space, method.history(one, state), 5, generation=1, seed=0)
         method.generation(one, state, 1)
         second[name] = [c.architecture for c in state.scored[5:]]
     drawn = sample_distinct(one.space, 50, seed=0, stream="population/0")
     assert first["cold"] == drawn[:5]
     macs = dict(zip(drawn, proxy_scores(one, drawn, "macs", 0), strict=True))
     assert first["warm"] == sorted(drawn, key=lambda a: (-macs[a], a.digest))[:5]
-    assert len(second["warm"]) == len(second["cold"]) == 5
+    assert second == bred
     assert second["warm"] != second["cold"]

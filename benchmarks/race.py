@@ -1,0 +1,290 @@
+"""Equal time: the default search, random search and Optuna's TPE with a pruner, on one core, from one space.
+
+    python race.py --worlds distant volume --candles ../../shared/data/bybit_linear_8perps_5m_2025_2026.parquet
+        --symbol BTCUSDT --resample 15 --seeds 3 --out race.jsonl
+    python race_curves.py race.jsonl --svg race.svg
+
+All three train with one recipe on the same rows, are chosen by IC on the same selection rows, and are judged on fresh
+rows that nobody chose by.  `tradenas` is the default search of a study, then its five best, each trained by three
+seeds.  The others get the CPU seconds that took, the last of them for two more seeds of their best, so that all speak
+as the mean of three.  `random` trains uniform draws; `tpe` draws with TPESampler from the same conditional choices,
+is told the loss on the held-out rows that also stop a training early, and MedianPruner ends what lags behind there.
+
+One line a run in the output file: a point each time the best so far changed, at its CPU second.  Figures on fresh
+rows cost no time on that clock.  What is in the file already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from worlds import SPACE, Arena, arena
+
+from tradenas.data import Repairs, read_candles, resample
+from tradenas.errors import DivergedError
+from tradenas.features import Target, build_table
+from tradenas.nn import Layout, Network
+from tradenas.search.base import Scorer, Task, run_search
+from tradenas.search.parts.evolution import sample_distinct
+from tradenas.search.parts.proxies import best_first
+from tradenas.space import Architecture
+from tradenas.splits import Span, holdout
+from tradenas.study.config import StudyConfig
+from tradenas.train.backtest import Costs, Rule
+from tradenas.train.build import build_dataset
+from tradenas.train.evaluate import Evaluator
+from tradenas.train.fit import Fitted, fit
+from tradenas.train.loop import Training
+
+TRAINING, SEEDS, TOP, GAP = Training(epochs=30), 3, 5, 120
+#: Untrained networks that `zero_cost` ranks.
+SCREENED = 500
+
+
+def candles_arena(options: argparse.Namespace) -> Arena:
+    """Real candles: 45 % to search on (a quarter of them ranks), 20 % to select, 35 % fresh; no oracle."""
+    candles, _ = read_candles(options.candles, symbol=options.symbol or None, repairs=Repairs())
+    if options.resample:
+        candles = resample(candles, options.resample * 60_000)
+    data = build_dataset(candles, build_table(candles), Target(kind="forward_return"))
+    bars = len(data)
+    search = Span(int(data.ready_T.argmax()), int(bars * 0.45))
+    return Arena(
+        world=None,  # type: ignore[arg-type]
+        data=data,
+        search=search,
+        fold=holdout(search, 0.25, purge=2, embargo=GAP),
+        selection=Span(search.stop + GAP + 2, int(bars * 0.65)),
+        fresh=Span(int(bars * 0.65) + GAP + 2, bars - 2),
+    )
+
+
+@dataclass
+class Course:
+    """What was trained so far, and the best of it by CPU second; looking at fresh rows stops the clock."""
+
+    arena: Arena
+    seed: int
+    voices: dict[Architecture, list[Fitted]] = field(default_factory=dict)
+    merits: dict[Architecture, float] = field(default_factory=dict)
+    points: list[dict[str, float]] = field(default_factory=list)
+    tried: int = 0
+
+    def __post_init__(self) -> None:
+        self.template = Network(
+            SPACE.space(), Layout(groups=self.arena.data.groups, transforms=self.arena.data.transforms)
+        )
+        self._cpu, self._wall, self._best = time.process_time(), time.perf_counter(), ()
+        self._heard: dict[tuple[int, Span], np.ndarray] = {}
+
+    @property
+    def seconds(self) -> float:
+        return time.process_time() - self._cpu
+
+    def train(
+        self, architecture: Architecture, n: int = 0, on_epoch: Callable[[int, dict[str, float]], None] | None = None
+    ) -> Fitted:
+        """The n-th training of an architecture; notes whether there is a new best."""
+        data, search = self.arena.data, self.arena.search
+        self.tried += 1
+        fitted = fit(
+            self.template, architecture, data, search, training=TRAINING, seed=self.seed + n, on_epoch=on_epoch
+        )
+        self.voices.setdefault(architecture, []).append(fitted)
+        self.merits[architecture] = self.ic(architecture, self.arena.selection)
+        self.note()
+        return fitted
+
+    def ic(self, architecture: Architecture, span: Span) -> float:
+        return self.arena.ic(self.signal(architecture, span), span, self.voices[architecture][0].reach)
+
+    def signal(self, architecture: Architecture, span: Span) -> np.ndarray:
+        """The mean of what the trainings of an architecture say."""
+        heard = []
+        for fitted in self.voices[architecture]:
+            key = (id(fitted), span)
+            if key not in self._heard:
+                self._heard[key] = fitted.signals(self.arena.data, span)
+            heard.append(self._heard[key])
+        return np.mean(heard, axis=0)
+
+    def note(self) -> None:
+        best = max(self.merits, key=lambda a: self.merits[a])
+        if self._best == (best, len(self.voices[best])):
+            return
+        cpu, wall = time.process_time(), time.perf_counter()
+        self._best, one, fresh = (best, len(self.voices[best])), self.arena, self.arena.fresh
+        reach = self.voices[best][0].reach
+        point = {"cpu": cpu - self._cpu, "wall": wall - self._wall, "tried": self.tried, "merit": self.merits[best]}
+        point |= {"voices": len(self.voices[best]), "ic": self.ic(best, fresh)}
+        if one.world is not None:
+            point |= {"oracle": one.oracle(fresh, reach), "truth": one.truth(self.signal(best, fresh), fresh, reach)}
+        self.points.append(point)
+        self._cpu += time.process_time() - cpu
+        self._wall += time.perf_counter() - wall
+
+    def speak(self, budget_s: float, mean_s: float) -> bool:
+        """Whether it is time to train the best by further seeds, that being what is left of the budget."""
+        return self.seconds + SEEDS * mean_s > budget_s
+
+    def finish(self) -> None:
+        best = max(self.merits, key=lambda a: self.merits[a])
+        for n in range(1, SEEDS):
+            self.train(best, n)
+
+
+def task_of(a: Arena, seed: int) -> Task:
+    evaluator = Evaluator(data=a.data, train=a.fold.train, valid=a.fold.valid, rule=Rule(), costs=Costs())
+    scorer = Scorer(evaluator=evaluator, metric="ic", on_trial=lambda *_: None)
+    return Task(space=SPACE.space(), data=a.data, train=a.fold.train, scorer=scorer, seed=seed)
+
+
+def tradenas(course: Course, budget_s: float) -> dict[str, Any]:
+    """The default search of a study; architectures that differ in dropout alone are one finalist."""
+    method = StudyConfig.model_fields["search"].get_default(call_default_factory=True)
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = run_search(method, task_of(course.arena, course.seed), Path(folder))
+    searched_s = course.seconds
+    sights: dict[tuple[Any, ...], Architecture] = {}
+    for c in candidates:
+        sight = tuple((k, v) for k, v in c.architecture.items() if not k.endswith("dropout"))
+        sights.setdefault(sight, c.architecture)
+    for n in range(SEEDS):
+        for architecture in list(sights.values())[:TOP]:
+            course.train(architecture, n)
+    return {"search_cpu": searched_s, "kind": method.kind}
+
+
+def trained_in_turn(course: Course, budget_s: float, architectures: Iterable[Architecture]) -> dict[str, Any]:
+    longest, failed = 0.0, 0
+    for architecture in architectures:
+        began = course.seconds
+        try:
+            course.train(architecture)
+        except DivergedError:
+            failed += 1
+        longest = max(course.seconds - began, course.seconds / course.tried)
+        if course.speak(budget_s, longest):
+            break
+    course.finish()
+    return {"failed": failed}
+
+
+def random(course: Course, budget_s: float) -> dict[str, Any]:
+    drawn = sample_distinct(SPACE.space(), 5000, seed=course.seed, stream="equal time")
+    return trained_in_turn(course, budget_s, drawn)
+
+
+def zero_cost(course: Course, budget_s: float) -> dict[str, Any]:
+    """The same, best first by what untrained networks give away; ranking them costs time like all else."""
+    drawn = sample_distinct(SPACE.space(), SCREENED, seed=course.seed, stream="equal time")
+    return trained_in_turn(
+        course, budget_s, best_first(task_of(course.arena, course.seed), drawn, ["synflow", "naswot"])
+    )
+
+
+def tpe(course: Course, budget_s: float) -> dict[str, Any]:
+    """An architecture proposed twice is trained once: its second trial is told what the first one gave."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="minimize",
+        sampler=optuna.samplers.TPESampler(seed=course.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3),
+    )
+    space, known = SPACE.space(), {}
+    again = pruned = failed = 0
+    while True:
+        trial = study.ask()
+        architecture = space.walk(lambda c, trial=trial: trial.suggest_categorical(c.name, c.options))
+        if architecture in known:
+            again += 1
+            told = known[architecture]
+            study.tell(trial, told, state=None if told is not None else optuna.trial.TrialState.FAIL)
+            continue
+
+        def report(epoch: int, log: dict[str, float], trial: optuna.Trial = trial) -> None:
+            trial.report(log["valid_loss"], epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        began = course.seconds
+        known[architecture] = None
+        try:
+            fitted = course.train(architecture, on_epoch=report)
+            known[architecture] = min(log["valid_loss"] for log in fitted.history)
+            study.tell(trial, known[architecture])
+        except optuna.TrialPruned:
+            pruned += 1
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        except DivergedError:
+            failed += 1
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        if course.merits and course.speak(budget_s, max(course.seconds - began, course.seconds / course.tried)):
+            break
+    course.finish()
+    return {"again": again, "pruned": pruned, "failed": failed}
+
+
+METHODS = {"tradenas": tradenas, "random": random, "tpe": tpe, "zero_cost": zero_cost}
+
+
+def runs_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="*", default=["distant", "volume"])
+    parser.add_argument("--candles", type=Path)
+    parser.add_argument("--symbol", default="")
+    parser.add_argument("--resample", type=int, default=0, help="minutes")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--methods", nargs="+", default=["tradenas", "random", "tpe"], choices=list(METHODS))
+    parser.add_argument("--seconds", type=float, help="CPU seconds of all but tradenas; default: what tradenas took")
+    parser.add_argument("--factor", type=float, default=1.0, help="times those seconds")
+    parser.add_argument("--out", type=Path, default=Path("race.jsonl"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    worlds = [*options.worlds, *(["candles"] if options.candles else [])]
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for world in worlds:
+            name = world if world != "candles" else f"{options.symbol} {options.resample}m"
+            done = {(r["world"], r["seed"], r["method"], r["factor"]): r for r in runs_of(options.out)}
+            a: Arena | None = None
+            for method in options.methods:
+                factor = 1.0 if method == "tradenas" else options.factor
+                if (name, seed, method, factor) in done:
+                    continue
+                budget_s = options.seconds or done.get((name, seed, "tradenas", 1.0), {}).get("cpu", 0.0)
+                if not budget_s and method != "tradenas":
+                    parser.error("run tradenas first, or give --seconds")
+                a = a or (candles_arena(options) if world == "candles" else arena(world, seed))
+                course = Course(a, seed)
+                told = METHODS[method](course, budget_s * factor)
+                last = course.points[-1]
+                run = {"world": name, "seed": seed, "method": method, "factor": factor, "budget": budget_s * factor}
+                run |= {"cpu": course.seconds, "tried": course.tried, **told, "points": course.points}
+                done[name, seed, method, factor] = run
+                with options.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(run) + "\n")
+                of = f" of oracle {last['oracle']:.3f}" if "oracle" in last else ""
+                print(
+                    f"{name:12} seed {seed} {method:9} {run['cpu']:5.0f} s  trained {run['tried']:3}  "
+                    f"selection IC {last['merit']:.3f}  fresh IC {last['ic']:.3f}{of}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
