@@ -60,7 +60,7 @@ class Inputs(nn.Module):
             self.blocks.append(layout.transforms.index(str(option)))
         self.table = len(layout.groups)
         self.switches = [c for c in space.choices if c.name.startswith(("input/group/", "input/feature/"))]
-        members = [_members(choice, layout) for choice in self.switches]
+        self.members = members = [_members(choice, layout) for choice in self.switches]
         never = [
             j for c, m in zip(self.switches, members, strict=True) if c.options == ("off",) and _single(c) for j in m
         ]
@@ -148,6 +148,11 @@ class Inputs(nn.Module):
         x_BF1T = F.pad(x_BTF, (0, 0, length - 1, 0)).transpose(1, 2).unsqueeze(2)
         kernel = taps_FL.flip(1)[:, None, None, :].contiguous(memory_format=torch.channels_last)
         return F.conv2d(x_BF1T, kernel, groups=self.features).squeeze(2).transpose(1, 2)
+
+    def read(self, architecture: Mapping[str, Picked]) -> int:
+        """How many indicators an architecture reads."""
+        closed = [m for c, m in zip(self.switches, self.members, strict=True) if architecture[c.name] == "off"]
+        return self.table - len(set().union(*closed))
 
     def count(self, architecture: Mapping[str, Picked]) -> tuple[int, Count]:
         """The features that are read, and one weight and one multiply for each of their taps.

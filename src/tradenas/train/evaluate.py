@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,13 @@ from tradenas.nn import Mixture, Moments, Network, hard
 from tradenas.registry import did_you_mean
 from tradenas.space import Architecture
 from tradenas.splits import Span
-from tradenas.train.backtest import Costs, Rule, relative_volatility, score, signal_scale
+from tradenas.train.backtest import DAY_MS, Costs, Rule, relative_volatility, score, signal_scale
 from tradenas.train.dataset import Dataset
 from tradenas.train.fit import Fitted, mean_loss
 from tradenas.train.loss import Objective
+from tradenas.train.metrics import correlation, ranks, sign_accuracy
 from tradenas.train.stream import measure, stream
-from tradenas.typing import BoolArray, FloatArray
+from tradenas.typing import BoolArray, Float32Array, FloatArray
 
 __all__ = ["METRICS", "Evaluator", "Scores", "by_regime", "merit"]
 
@@ -70,6 +72,7 @@ class _Signals(NamedTuple):
     scale: float
     usable_T: BoolArray
     losses: Scores
+    output_T: Float32Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,6 +141,47 @@ class Evaluator:
         batch_norm = "batch" in architecture.values()
         return self._scored([self._signals(fitted.network, {}, fitted.reach, batch_norm, moments=fitted.moments)])[0]
 
+    def part_merits(
+        self, network: Network, architectures: Iterable[Architecture], metric: str, *, parts: int
+    ) -> FloatArray:
+        """Merits of paths on each of `parts` consecutive parts of `valid`, (N, parts); NaN where there is none.
+
+        How much a merit varies from part to part says how sure it is.  What is of days (Sharpe ratio, profit factor)
+        needs two of them in a part, and starts flat in each.
+        """
+        edges = np.linspace(self.valid.start, self.valid.stop, parts + 1).round().astype(int).tolist()
+        apart = [replace(self, valid=Span(low, high)) for low, high in pairwise(edges) if low < high]
+        told = np.empty((0, parts))
+        for architecture in architectures:
+            reach = network.reach(architecture)
+            found = self._signals(network, hard(network.space, architecture), reach, "batch" in architecture.values())
+            row = [part._part_merit(found, metric, self.valid.start, reach) for part in apart]
+            told = np.vstack([told, row + [math.nan] * (parts - len(row))])
+        return told
+
+    def _part_merit(self, found: _Signals, metric: str, first: int, reach: int) -> float:
+        """Of signals whose first row is `first`, on the rows of `valid`."""
+        own = slice(self.valid.start - first, self.valid.stop - first)
+        signal_T, usable_T = found.signal_T[own], found.usable_T[own]
+        return_T, realised_T = self.data.bar_return_T[self.valid.slice], self.data.realised_T[self.valid.slice]
+        if not usable_T.any() or not np.isfinite(signal_T[usable_T]).all() or not math.isfinite(found.scale):
+            return math.nan
+        signal_1U, return_U = signal_T[None, usable_T], return_T[usable_T]
+        if metric == "loss":
+            value = mean_loss(self.objective, self.data, self.valid, found.output_T[own], reach)
+        elif metric == "ic":
+            value = correlation(signal_1U, return_U)[0]
+        elif metric == "rank_ic":
+            value = correlation(ranks(signal_1U), ranks(return_U[None])[0])[0]
+        elif metric == "accuracy":
+            value = sign_accuracy(signal_1U, self.outcome()[self.valid.slice][usable_T])[0]
+        elif len(np.unique(realised_T[np.isfinite(return_T)] // DAY_MS)) < 2:
+            value = math.nan
+        else:
+            value = self.trade(signal_T, found.scale, usable_T)[metric]
+        worth = merit({metric: float(value)}, metric)
+        return worth if math.isfinite(worth) else math.nan
+
     def signals(self, network: Network, architecture: Architecture) -> tuple[FloatArray, float, BoolArray]:
         """Signals of one path on `valid`, their usual size on training rows, and the rows that count."""
         found = self._signals(
@@ -170,6 +214,7 @@ class Evaluator:
                 name: mean_loss(self.objective, self.data, self.valid, output_T[later:], reach, rows_T)
                 for name, rows_T in {"loss": None, **{f"loss/{r}": rows for r, rows in self._regimes.items()}}.items()
             },
+            output_T[later:],
         )
 
     def _scored(self, found: Iterable[_Signals]) -> list[Scores]:

@@ -16,11 +16,11 @@ from tradenas.search.base import Candidate, Method, Task
 from tradenas.search.parts.aggregate import Aggregate, merits_of
 from tradenas.search.parts.evolution import Evolution, sample_distinct
 from tradenas.search.parts.find import Finder, History
-from tradenas.search.parts.proxies import PROXIES, best_first
 from tradenas.search.parts.parsimony import simplest_first, simplify
+from tradenas.search.parts.proxies import PROXIES, best_first
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import seed_for
-from tradenas.space import Architecture
+from tradenas.space import Architecture, SearchSpace
 from tradenas.train.loop import Optimisation, Pass, Plan, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
@@ -51,8 +51,11 @@ class OneShot(Method[SupernetState], abc.ABC):
         supernets: supernets trained from different seeds, one after the other; their orders are put together.
         aggregate: how: by `mean_rank`, by `borda` points, or by `mean_score`.
         max_params: most parameters that a candidate may have; 0 sets no limit.
-        warm_start: a zero-cost proxy by which the first generation is the best tenth of ten times as many proposals;
+        warm_start: zero-cost proxy by which the first generation is the best tenth of ten times as many proposals;
             empty for none.
+        parsimony: standard errors of the difference within which a candidate is as good as the best: inputs of the best
+            are then switched off and its lookback is shortened as long as that stays within, and the simplest takes the
+            first place.  0 takes the best as it is.
     """
 
     training: Optimisation = field(default_factory=lambda: Optimisation(epochs=40, batch=512, lr=1e-3))
@@ -62,6 +65,7 @@ class OneShot(Method[SupernetState], abc.ABC):
     aggregate: Aggregate = "mean_rank"
     max_params: int = 0
     warm_start: str = ""
+    parsimony: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low in (("num_ranked", 1), ("supernets", 1), ("max_params", 0)):
@@ -69,6 +73,8 @@ class OneShot(Method[SupernetState], abc.ABC):
                 raise ConfigError(f"search.{name}", got=getattr(self, name), expected=f"{low} or more")
         if self.warm_start:
             PROXIES[self.warm_start]
+        if not 0.0 <= self.parsimony < float("inf"):
+            raise ConfigError("search.parsimony", got=self.parsimony, expected="0 or a number above")
 
     @abc.abstractmethod
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
@@ -159,7 +165,7 @@ class OneShot(Method[SupernetState], abc.ABC):
         network = state.network
         limit = self.max_params
         wanted = self.find.propose(
-            state.space,
+            self.candidates_from(task, state),
             self.history(task, state),
             count * SCREENED if screen else count,
             generation=generation,
@@ -180,6 +186,10 @@ class OneShot(Method[SupernetState], abc.ABC):
                 state.space, task.scorer, state.networks, best, errors=self.parsimony, seen=state.scored
             )
         return {"scored": float(len(state.scored))}
+
+    def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
+        """The space that a finder draws from; a method that has learnt where to look gives it another `sample`."""
+        return state.space
 
     def history(self, task: Task, state: SupernetState) -> History:
         """What a finder may learn from."""
