@@ -59,7 +59,8 @@ def run(world: str, seed: int, bars: int, outside: float) -> dict[str, Any]:
     rows = {row["name"]: row for row in read["retrain/strategies"]["strategies"]}
     record, zone = read["retrain/strategies"]["regimes"], read["data"]["zones"]["vault"]
     truth = planted(world, bars=bars, seed=seed)
-    oracle = np.corrcoef(*(x[zone["start"] : zone["stop"] - 2] for x in (truth.expected_T, truth.realised_T)))[0, 1]
+    rows_of_zone = slice(zone["start"], zone["stop"] - 2)
+    oracle = np.corrcoef(truth.expected_T[rows_of_zone], truth.realised_T[rows_of_zone])[0, 1]
     comparison = record["zones"]["vault"]["comparison"]
     return {
         "world": world, "seed": seed, "outside": outside, "seconds": time.process_time() - began,
@@ -73,11 +74,12 @@ def run(world: str, seed: int, bars: int, outside: float) -> dict[str, Any]:
 def line(row: dict[str, Any]) -> str:
     """One run as text."""
     found, ic = row["comparison"], row["ic"]
+    sharpes = f"net Sharpe routed {found['first']:+.2f} single {found['second']:+.2f}"
     return (
         f"{row['world']:9} seed {row['seed']} outside {row['outside']:<4g} oracle IC {row['oracle']:+.3f}  "
-        f"IC routed {ic['routed'] or 0.0:+.3f} single {ic['single'] or 0.0:+.3f}  net Sharpe routed {found['first']:+.2f} "
-        f"single {found['second']:+.2f}  difference {found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}] "
-        f"{found['call']:<12} champion {row['champion']:<11} {row['verdict']:<11} {row['seconds']:.0f} s"
+        f"IC routed {ic['routed'] or 0.0:+.3f} single {ic['single'] or 0.0:+.3f}  {sharpes}  "
+        f"difference {found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}] {found['call']:<12} "
+        f"champion {row['champion']:<11} {row['verdict']:<11} {row['seconds']:.0f} s"
     )
 
 
@@ -102,9 +104,8 @@ def main() -> None:
             difference = np.array([r["comparison"]["value"] for r in mine])
             paid = sum(r["comparison"]["call"] == "paid" for r in mine)
             spread = f" ± {difference.std(ddof=1) / len(mine) ** 0.5:.2f}" if len(mine) > 1 else ""
-            print(
-                f"{world}, outside {outside:g}: difference {difference.mean():+.2f}{spread}, paid in {paid} of {len(mine)}\n"
-            )
+            mean = f"difference {difference.mean():+.2f}{spread}"
+            print(f"{world}, outside {outside:g}: {mean}, paid in {paid} of {len(mine)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -111,15 +111,15 @@ def _scores(
 def _words(zone: str, found: Mapping[str, Any], trials: Mapping[str, int]) -> list[str]:
     """For a trader: what routing made, what it would have made without, and how often one has looked to get there."""
     verdict = {
-        "paid": "Routing paid: the difference is above zero by more than luck explains.",
-        "not shown": "Routing was ahead, but by no more than luck explains: it is not shown to pay.",
+        "paid": "Routing paid: it was ahead by more than luck explains.",
+        "not shown": "Routing is not shown to pay: it was ahead, but by no more than luck explains.",
         "did not pay": "Routing did not pay: one architecture for all regimes did at least as well.",
     }[found["call"]]
     return [
-        f"Routing between specialists of {len(REGIMES)} regimes made {found['total_first']:+.1%} after costs in "
-        f"{found['days']} days of the {zone}, a Sharpe ratio of {found['first']:.2f}; the best single architecture, "
-        f"{found['single']}, made {found['total_second']:+.1%} with {found['second']:.2f}. The difference of "
-        f"{found['value']:+.2f} has a 95 % interval of {found['low']:+.2f} to {found['high']:+.2f}. {verdict}",
+        f"{verdict} Specialists of {len(REGIMES)} regimes, each speaking in its own, made {found['total_first']:+.1%} "
+        f"after costs in {found['days']} days of the {zone}, a Sharpe ratio of {found['first']:.2f}; the best single "
+        f"architecture beforehand, {found['single']}, made {found['total_second']:+.1%} with {found['second']:.2f}. "
+        f"The difference of {found['value']:+.2f} has a 95 % interval of {found['low']:+.2f} to {found['high']:+.2f}.",
         f"To rank by regime, {trials['regimes']:,} more scores were looked at beside the {trials['search']:,} of the "
         f"search, {len(REGIMES)} for each candidate; all are counted as trials.",
     ]

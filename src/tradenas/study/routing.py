@@ -43,7 +43,7 @@ def specialists(config: StudyConfig, candidates: Sequence[Candidate]) -> list[St
         ranked = sorted(known, key=lambda c: (-merit(c.scores, metric), c.architecture.digest))
         strategies += [
             Strategy(
-                name=f"{regime} {i}",
+                name=f"{regime.replace('_', '-')} {i}",
                 kind="specialist",
                 architecture=c.architecture,
                 supernet_score=c.scores[metric],

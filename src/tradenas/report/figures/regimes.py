@@ -47,7 +47,9 @@ def share_bars(record: RunRecord, *, width: int) -> Markup | None:
             ]
             text = percent(part, 0)
             if size > text_width(text) + 10:
-                marks.append(el("text", text, x=x + size / 2, y=bar + 17, class_="share-text", text_anchor="middle"))
+                marks.append(
+                    el("text", text, x=x + size / 2, y=bar + 17, class_=f"share-text {name}", text_anchor="middle")
+                )
             sheet.add("g", *marks)
             x += size
     return sheet.svg()

@@ -21,7 +21,6 @@ ROUTED = (
     "than the two bars above it suggest; routing paid where all of its interval lies above zero."
 )
 CELLS = "Traded on the rows of the regime and flat elsewhere, net of costs; the figure in brackets is the IC there."
-CALLS = {"paid": "Routing paid.", "not shown": "Routing is not shown to pay.", "did not pay": "Routing did not pay."}
 
 
 def regimes(record: RunRecord) -> Section | None:
@@ -29,11 +28,8 @@ def regimes(record: RunRecord) -> Section | None:
     found = record.regimes
     if found is None:
         return None
-    zone = found.zones.get(record.zone)
-    call = CALLS.get(zone.comparison.call, "") if zone is not None and zone.comparison is not None else ""
-    head = el("p", el("strong", call), " ", " ".join(found.words))
     body = [
-        head,
+        el("p", " ".join(found.words)),
         figure(record, against_single, caption=ROUTED) or absent("The router has not been traded yet."),
         el("h3", "How often"),
         figure(record, share_bars, caption=SHARES),
@@ -50,7 +46,8 @@ def regimes(record: RunRecord) -> Section | None:
 
 def _speakers(record: RunRecord, found: RegimeRecord) -> Markup:
     rows: list[list[object]] = []
-    for regime, name in found.router.items():
+    for regime in (*found.names, "unknown"):
+        name = found.router.get(regime, DASH)
         strategy = record.strategy(name)
         own = strategy is not None and strategy.kind == "specialist"
         rows.append(
@@ -62,8 +59,7 @@ def _speakers(record: RunRecord, found: RegimeRecord) -> Markup:
                 count(strategy.params) if strategy is not None and strategy.params is not None else DASH,
             ]
         )
-    rows.sort(key=lambda row: row[0] == plain_name("unknown"))
-    header = ["regime", "speaker", "architecture", f"{found.metric} by the supernet", "params"]
+    header = ["regime", "speaker", "architecture", f"{found.metric.replace('_', ' ')} in the search", "params"]
     return table(
         "The specialist of each regime; where none is known, the best finalist speaks", header, rows, text=(0, 1, 2)
     )
@@ -73,10 +69,10 @@ def _scores(record: RunRecord, found: RegimeRecord) -> Markup:
     zone = found.zones.get(record.zone)
     if zone is None or not zone.scores:
         return absent("Nothing has been scored by regime yet.")
-    kinds = {s.name: s.kind for s in record.strategies or ()}
     best = record.best_baseline.name if record.best_baseline is not None else None
-    order = [n for kind in ("routed", "finalist", "specialist") for n in zone.scores if kinds.get(n) == kind]
-    order += [name for name in zone.scores if name == best]
+    scored = [s for s in record.strategies or () if s.name in zone.scores]
+    order = [s.name for kind in ("routed", "finalist", "specialist") for s in scored if s.kind == kind]
+    order += [s.name for s in scored if s.name == best and s.name not in order]
     champion = record.champion.name if record.champion is not None else None
     return table(
         f"Net Sharpe ratio in the {record.zone}, by regime",
