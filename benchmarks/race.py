@@ -39,7 +39,7 @@ from tradenas.search.parts.evolution import sample_distinct
 from tradenas.search.parts.proxies import best_first
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
-from tradenas.study.config import StudyConfig
+from tradenas.study.config import read_config
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.build import build_dataset
 from tradenas.train.evaluate import Evaluator
@@ -151,7 +151,7 @@ def task_of(a: Arena, seed: int) -> Task:
 
 def tradenas(course: Course, budget_s: float) -> dict[str, Any]:
     """The default search of a study; architectures that differ in dropout alone are one finalist."""
-    method = StudyConfig.model_fields["search"].get_default(call_default_factory=True)
+    method = read_config({}).search
     with tempfile.TemporaryDirectory() as folder:
         candidates = run_search(method, task_of(course.arena, course.seed), Path(folder))
     searched_s = course.seconds

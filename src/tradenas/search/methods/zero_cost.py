@@ -1,8 +1,8 @@
 """Zero-cost search: rank untrained networks, train the best few (Abdelfattah et al., ICLR 2021, arXiv:2101.08134).
 
-    screen   a ~ U(A), ranked by what the untrained network gives away            sec. 3.1
-    several  mean rank over proxies                                               sec. 3.3 has a majority vote
-    train    the best of them, from scratch                                       sec. 4.2, "zero-cost warm-up"
+    screen   a ~ U(A), each scored untrained on one batch of training rows
+    several  mean rank over proxies (there: a majority vote)
+    train    the best of them, from scratch (there: "zero-cost warmup" of random search)
 
 Proxies: synflow (Tanaka et al. 2020), naswot and jacob_cov (Mellor et al. 2021), grad_norm, params, macs; see
 `tradenas.search.parts.proxies`.

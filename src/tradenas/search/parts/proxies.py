@@ -1,10 +1,10 @@
 """Zero-cost proxies: numbers that an untrained network gives away about what it could learn.
 
-    synflow      R = 1^T prod_l |theta_l| 1;  sum over theta of theta * dR/dtheta       Tanaka et al. 2020, eq. 3
-    naswot       log det K,  K_ij = units - hamming(code_i, code_j)                     Mellor et al. 2021, eq. 2
-    jacob_cov    - sum_i log(v_i + k) + 1 / (v_i + k),  v the eigenvalues of corr(J)    Mellor et al. 2020 (v1), eq. 3
-    grad_norm    sum over tensors of the length of dL/dtheta after one batch            Abdelfattah et al. 2021, 3.1
-    params, macs what the network costs: the rankers that any other has to beat         ibid., and Ning et al. 2021
+    synflow      R = 1^T prod_l |theta_l| 1;  sum over theta of theta * dR/dtheta     Tanaka et al., NeurIPS 2020
+    naswot       log det K,  K_ij = units - hamming(code_i, code_j)                   Mellor et al., ICML 2021
+    jacob_cov    - sum_i log(v_i + k) + 1 / (v_i + k),  v the eigenvalues of corr(J)  its first version, 2020
+    grad_norm    sum over tensors of the length of dL/dtheta after one batch          Abdelfattah et al., ICLR 2021
+    params, macs what the network costs: the rankers that any other has to beat       Ning et al., NeurIPS 2021
 
 Each is a pure function of a standalone network and a batch of training rows; more is better.  None sees a validation
 row.  `synflow`, `params` and `macs` do not depend on the data; all but the last two depend on the seed of the weights.
