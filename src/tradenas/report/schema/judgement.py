@@ -45,7 +45,10 @@ class CouplingPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Coupling:
-    """`coupling.json`: how far the supernet's ranking can be believed; `ceiling` is standalone against standalone."""
+    """`coupling.json`: how far the supernet's ranking can be believed; `ceiling` is standalone against standalone.
+
+    `proxies` is the same for numbers of untrained networks, which cost nothing.
+    """
 
     metric: str
     num: int
@@ -55,6 +58,7 @@ class Coupling:
     spearman: float | None = None
     top5_overlap: float | None = None
     ceiling: TauInterval | None = None
+    proxies: Mapping[str, TauInterval] = field(default_factory=lambda: MappingProxyType({}))
     points: tuple[CouplingPoint, ...] = ()
 
 
