@@ -36,7 +36,7 @@ def filter_bank(x_BTF: Tensor, taps_FL: Tensor) -> Tensor:
     padded_FBT = F.pad(x_BTF.movedim(-1, -3), (lags - 1, blocks * size - rows))
     windows_FBMI = padded_FBT.unfold(-1, size + lags - 1, size)
     y_FRS = windows_FBMI.flatten(-3, -2) @ band(taps_FL, size).transpose(-1, -2)
-    return y_FRS.unflatten(-2, (batch, blocks)).flatten(-2)[..., :rows].movedim(-3, -1)
+    return y_FRS.view(*y_FRS.shape[:-2], batch, blocks * size)[..., :rows].movedim(-3, -1)
 
 
 def band(taps_FL: Tensor, size: int) -> Tensor:
@@ -48,4 +48,4 @@ def band(taps_FL: Tensor, size: int) -> Tensor:
     row_FP = F.pad(taps_FL.flip(-1), (0, size))
     lead = row_FP.shape[:-1]
     flat = row_FP.unsqueeze(-2).expand(*lead, size, lags + size).flatten(-2)
-    return flat[..., : size * (lags + size - 1)].unflatten(-1, (size, lags + size - 1))
+    return flat[..., : size * (lags + size - 1)].view(*lead, size, lags + size - 1)

@@ -69,8 +69,8 @@ def uniform(tensor: Tensor, fan_in: int, generator: torch.Generator, gain: float
 
 def batched(x_NBTC: Tensor, weight_NCO: Tensor, bias_NO: Tensor) -> Tensor:
     """The dense layers of N stacked networks, each on its own rows."""
-    rows_NRC = x_NBTC.flatten(1, 2)
-    return torch.baddbmm(bias_NO[:, None], rows_NRC, weight_NCO).unflatten(1, x_NBTC.shape[1:3])
+    y_NRO = torch.baddbmm(bias_NO[:, None], x_NBTC.flatten(1, 2), weight_NCO)
+    return y_NRO.view(*x_NBTC.shape[:3], weight_NCO.shape[-1])
 
 
 class ElasticLinear(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ class Stack:
         for name, shape in self.shapes.items():
             columns, at = slice(at, at + shape.numel()), at + shape.numel()
             home, _, last = name.rpartition(".")
-            self.parameters.append(nn.Parameter(self.weights_NP[:, columns].unflatten(1, shape)))
+            self.parameters.append(nn.Parameter(self.weights_NP[:, columns].view(len(self), *shape)))
             setattr(self.network.get_submodule(home), last, self.parameters[-1])
 
     def __len__(self) -> int:
@@ -74,7 +75,8 @@ class Stack:
         each = torch.autograd.grad(loss_N.sum(), self.parameters)
         self.gradient_NP = torch.cat([gradient.flatten(1) for gradient in each], dim=1)
         self.network.inputs.taps.grad = each[self._taps]
-        return torch.linalg.vector_norm(self.gradient_NP, dim=1)
+        norm_N: Tensor = torch.linalg.vector_norm(self.gradient_NP, dim=1)
+        return norm_N
 
     def step(self, lr_N: Tensor, norm_N: Tensor, goes_N: Tensor, training: Training) -> None:
         """Clips each network's gradient and moves it by AdamW, then shrinks its taps; rows not in `goes_N` stay."""
@@ -106,5 +108,4 @@ class Stack:
 
     def run(self, x_NBTF: Tensor, mode: Mode) -> Tensor:
         """Signals (N, B, T)."""
-        signal_NBT: Tensor = self.network(x_NBTF, {}, mode)
-        return signal_NBT
+        return cast("Tensor", self.network(x_NBTF, {}, mode))

@@ -28,7 +28,7 @@ from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch, Segments, gather
 from tradenas.train.stack import Stack
 from tradenas.train.stream import CHUNK, measure
-from tradenas.typing import IntArray
+from tradenas.typing import FloatArray, IntArray
 
 __all__ = ["Job", "fit_stacked", "stackable", "stream_stacked"]
 
@@ -40,6 +40,7 @@ class Job:
     data: Dataset
     train: Span
     seed: int
+    weight_T: FloatArray | None = None
 
 
 def stackable(network: Network) -> bool:
@@ -87,7 +88,10 @@ def _alone(
     template: Network, architecture: Architecture, job: Job, training: Training, device: torch.device | str
 ) -> Fitted | DivergedError:
     try:
-        return fit(template, architecture, job.data, job.train, training=training, seed=job.seed, device=device)
+        return fit(
+            template, architecture, job.data, job.train,
+            training=training, seed=job.seed, device=device, weight_T=job.weight_T,
+        )  # fmt: skip
     except DivergedError as error:
         return error
 
@@ -106,6 +110,7 @@ class _Lane:
     offset: int = field(init=False)  # of its market's rows in the table that all lanes gather from
     usable_V: Tensor = field(init=False)
     labels_V: Tensor = field(init=False)
+    weight_V: Tensor = field(init=False)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = math.inf
     weights_P: Tensor | None = None
@@ -146,25 +151,31 @@ class _Run:
 
     def _attach(self) -> None:
         """Segments for every lane, those of one market and span once, and one table of all markets to gather from."""
-        made: dict[tuple[int, Span], tuple[Segments, int]] = {}
+        made: dict[tuple[int, Span, int], tuple[Segments, int]] = {}
         rows, length = 0, self.training.segment
         for lane in self.all:
-            data, key = lane.job.data, (id(lane.job.data), lane.learn)
+            data, weight_T = lane.job.data, lane.job.weight_T
+            key = (id(data), lane.learn, id(weight_T))
             if key not in made:
                 segments = Segments(
-                    data, lane.learn, reach=self.reach, length=length, objective=lane.objective, device=self.device
+                    data,
+                    lane.learn,
+                    reach=self.reach,
+                    length=length,
+                    objective=lane.objective,
+                    device=self.device,
+                    weight_T=weight_T,
                 )
                 made[key] = segments, rows
                 rows += len(segments.x_TF)
             lane.segments, lane.offset = made[key]
             if lane.valid is not None:
-                usable_V = data.learnable(self.reach)[lane.valid.slice]
-                lane.usable_V = torch.from_numpy(usable_V)
+                weight_V = np.ones(len(lane.valid)) if weight_T is None else weight_T[lane.valid.slice].astype(float)
+                usable_V = data.learnable(self.reach)[lane.valid.slice] & (weight_V > 0)
+                lane.usable_V, lane.weight_V = torch.from_numpy(usable_V), torch.from_numpy(weight_V[usable_V])
                 lane.labels_V = torch.from_numpy(lane.objective.labels(data)[lane.valid.slice][usable_V])
-        x_TF, y_T, weight_T = (
-            torch.cat(parts) for parts in zip(*(segments.columns for segments, _ in made.values()), strict=True)
-        )
-        self.x_TF, self.y_T, self.weight_T = x_TF, y_T, weight_T
+        columns = zip(*(segments.columns for segments, _ in made.values()), strict=True)
+        self.x_TF, self.y_T, self.weight_T = (torch.cat(parts) for parts in columns)
 
     def train(self, epoch: int) -> None:
         """One pass of every lane over its own rows; a lane with fewer batches than others waits for them."""
@@ -240,7 +251,7 @@ class _Run:
             self.x_TF, self.y_T, self.weight_T,
             first_NB.ravel(), covered_NB.ravel(), history=self.reach - 1, length=length,
         )  # fmt: skip
-        return Batch(*(part.unflatten(0, (len(parts), most)) for part in batch)), present
+        return Batch(*(part.view(len(parts), most, *part.shape[1:]) for part in batch)), present
 
     def hold_out(self, epoch: int) -> None:
         """Loss of every lane on its held-out rows; the weights of the best epoch so far are kept."""
@@ -249,10 +260,12 @@ class _Run:
         spans = [(lane.offset, lane.valid) for lane in lanes if lane.valid is not None]
         outputs = stream_stacked(self.stack.network, self.x_TF, spans, reach=self.reach, moments=moments)
         for row, (lane, output_V) in enumerate(zip(lanes, outputs, strict=True)):
+            if lane.error is not None:
+                continue
             loss = math.inf
             if len(lane.labels_V):
                 said = output_V.cpu()[lane.usable_V].double()
-                loss = float(lane.objective.loss(said, lane.labels_V, torch.ones_like(lane.labels_V)))
+                loss = float(lane.objective.loss(said, lane.labels_V, lane.weight_V))
             lane.history[-1]["valid_loss"] = loss
             if loss < lane.best:
                 lane.best, lane.best_epoch = loss, epoch
