@@ -17,6 +17,8 @@ from tradenas.data import write_candles
 from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError
 from tradenas.features import REGIMES, RegimeModel
+from tradenas.nn import Layout, Network
+from tradenas.space import Chain
 from tradenas.splits import Span, Zones
 from tradenas.stats import sharpe_difference
 from tradenas.study import Study, read_config, retraining
@@ -26,8 +28,12 @@ from tradenas.study.market import prepare
 from tradenas.study.regimes import RegimeConfig, shares
 from tradenas.study.routing import UNKNOWN, parts_of, route, specialists
 from tradenas.study.strategies import Speaker
-from tradenas.train.store import load_dataset
+from tradenas.train.fit import fit
+from tradenas.train.loop import Training
+from tradenas.train.store import load_dataset, save_dataset
+from tradenas.trials.jobs import JobSpec, add_input
 from tradenas.trials.ledger import Ledger
+from tradenas.trials.retrain import fit_network
 from train.datasets import make_dataset
 
 SMALL = {"enabled": True, "window": 8, "slow": 40, "min_rows": 20, "top_k": 1}
@@ -281,6 +287,28 @@ class TestOutside:
         spec = half.network_job(a, **common, regime="calm")
         assert (spec.params["regime"], spec.params["outside"]) == ("calm", 0.5)
         assert "regime" not in half.network_job(a, **common).params
+
+    def test_a_job_weighs_its_rows(self, tmp_path):
+        data = make_dataset(rows=400, planted="feature")
+        object.__setattr__(data, "regime_T", (np.arange(400) // 10 % 4).astype(np.int8))
+        save_dataset(data, tmp_path / "data")
+        space, training = Chain(depths=(1,), widths=(4,), ops=("dense",), transforms=("raw",)), Training(epochs=1)
+        a = space.space().smallest()
+        params = {"space": asdict(space), "architecture": dict(a), "training": asdict(training), "train": [0, 300],
+                  "signals": {"later": [300, 350]}}  # fmt: skip
+        told = []
+        for number, rows in enumerate(({}, {"regime": "calm", "outside": 0.0}, {"regime": "calm", "outside": 0.5})):
+            inputs = {"dataset": add_input(tmp_path, tmp_path / "data")}
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            fit_network(JobSpec(kind="fit_network", params={**params, **rows}, inputs=inputs), folder)
+            told.append(np.load(folder / "later.npy"))
+        network = Network(space.space(), Layout(groups=data.groups, transforms=data.transforms))
+        for signal_T, outside in zip(told, (1.0, 0.0, 0.5), strict=True):
+            weight_T = np.where(data.in_regime("calm"), 1.0, outside)
+            want = fit(network, a, data, Span(0, 300), training=training, seed=0, weight_T=weight_T)
+            assert signal_T.tolist() == want.signals(data, Span(300, 350)).tolist()
+        assert len({tuple(signal_T) for signal_T in told}) == 3
 
     def test_the_usual_size_is_measured_in_the_regime(self):
         data = make_dataset(rows=400)
