@@ -20,6 +20,8 @@ METHODS = {
     "path_dropout": lambda: one_shot("path_dropout", training={"epochs": EPOCHS}, num_ranked=5),
     "fairnas": lambda: one_shot("fairnas", training={"epochs": EPOCHS}, num_ranked=5, strict=False),
     "sandwich": lambda: one_shot("sandwich", training={"epochs": EPOCHS}, num_ranked=5),
+    "progressive": lambda: one_shot("progressive", training={"epochs": EPOCHS}, num_ranked=5, paths=3, stages=3),
+    "once_for_all": lambda: one_shot("once_for_all", training={"epochs": EPOCHS}, num_ranked=5),
 }
 
 

@@ -43,7 +43,7 @@ def small_spos():
 def small(kind, **changes):
     """The same of any one-shot method."""
     training = {"epochs": 3, "segment": 64, "batch": 256, **changes.pop("training", {})}
-    return one_shot(kind, training=training, num_ranked=9, find=Evolution(population=4), **changes)
+    return one_shot(kind, **{"training": training, "num_ranked": 9, "find": Evolution(population=4), **changes})
 
 
 def small_random():
@@ -57,6 +57,8 @@ METHODS = {
     "path_dropout": lambda: small("path_dropout"),
     "fairnas": lambda: small("fairnas", strict=False, share_batch=False),
     "sandwich": lambda: small("sandwich"),
+    "progressive": lambda: small("progressive", stages=2, paths=2, supernets=2, training={"epochs": 2}),
+    "once_for_all": lambda: small("once_for_all", supernets=2, training={"epochs": 4}, num_ranked=4),
 }
 
 
@@ -92,7 +94,7 @@ def test_stopped_once_after_any_epoch(left_alone, tmp_path, name, stop):
     told = Told()
     assert outcome(METHODS[name](), tmp_path, told, stops=[stop]) == left_alone[name]
     unique = {digest: (scores, error) for digest, scores, error in told.trials}
-    assert len(unique) == len(left_alone[name][0])
+    assert sum("/" not in trial for trial in unique) == len(left_alone[name][0])  # but for looks on the way
     assert all(unique[d] == (s, e) for d, s, e in told.trials)  # what is told again is told alike
 
 

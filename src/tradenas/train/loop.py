@@ -31,6 +31,7 @@ class Pass:
         teacher: weight of the loss against the teacher's signal, which gets no gradient.
         dropout: whether the path's dropout is drawn.
         part: (i, n) for the i-th of n shares of the batch's segments; None for the whole batch.
+        taught: the path through the teacher that this pass learns from; None where the teacher is a single network.
     """
 
     mixture: Mixture
@@ -39,6 +40,7 @@ class Pass:
     teacher: float = 0.0
     dropout: bool = True
     part: tuple[int, int] | None = None
+    taught: Mixture | None = None
 
 
 #: The passes of each step of an epoch.
@@ -144,8 +146,9 @@ def train_epoch(
     Args:
         plan: the passes of each step of this epoch, or None for a standalone network.  A pass that reads less than
             the longest gets no more history than it reads.
-        teacher: a network of one architecture whose signal passes may learn from; None has them learn from the first
-            pass of their step (in-place distillation, Yu & Huang 2019, arXiv:1903.05134).
+        teacher: a frozen network whose signal passes may learn from: of one architecture, or of several with each
+            pass naming its path.  None has passes learn from the first one of their step (in-place distillation, Yu &
+            Huang 2019, arXiv:1903.05134).
 
     Raises:
         DivergedError: 20 steps in a row were skipped.
@@ -202,11 +205,12 @@ def _accumulate(
     """Adds the gradients of a step's passes to the weights; returns the mean of the passes' losses."""
     length, value = segments.length, 0.0
     taught_BS: Tensor | None = None
-    if teacher is not None and any(one.teacher for one in passes):
-        reach = teacher.reach(teacher.space.smallest())
-        with torch.no_grad():
-            taught_BS = teacher(batch.x_BTF[:, segments.reach - reach :])[:, -length:]
+    told: dict[int, Tensor] = {}
     for one in passes:
+        if teacher is not None and one.teacher:
+            if id(one.taught) not in told:
+                told[id(one.taught)] = _taught(teacher, batch.x_BTF, one.taught, segments)
+            taught_BS = told[id(one.taught)]
         rows = _share(len(batch.x_BTF), one.part)
         mode = Mode(training=True, generator=generator if one.dropout else None, scored=length)
         signal_BS = network(batch.x_BTF[rows, segments.reach - one.reach :], one.mixture, mode)[:, -length:]
@@ -221,6 +225,13 @@ def _accumulate(
         loss.backward()
         value += float(loss.detach()) / len(passes)
     return value
+
+
+def _taught(teacher: Network, x_BTF: Tensor, path: Mixture | None, segments: Segments) -> Tensor:
+    """What a frozen teacher says of a batch: nothing dropped, batch norms over the batch like the student's."""
+    mode = Mode(training=True, scored=segments.length)
+    with torch.no_grad():
+        return teacher(x_BTF[:, segments.reach - teacher.reach() :], path, mode)[:, -segments.length :]  # type: ignore[no-any-return]
 
 
 def _share(num: int, part: tuple[int, int] | None) -> slice:

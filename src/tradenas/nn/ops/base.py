@@ -23,6 +23,8 @@ class Op(nn.Module, abc.ABC):
     reach: int = 0
     #: Whether it runs with the weights of N networks stacked in front, on (N, B, T, C).
     stackable: bool = True
+    #: Whether output channel c is input channel c plus something: `carried` is called.
+    carries: bool = False
     #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
     places: tuple[int, ...] | None = None
 

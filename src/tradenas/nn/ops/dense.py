@@ -47,6 +47,8 @@ class Gated(Op):
 class Residual(Op):
     """x + V relu(W x + b) + c: the two-layer block of He et al. (2016, arXiv:1512.03385), on rows."""
 
+    carries = True
+
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out)
         self.inner = ElasticLinear(c_in, c_out)

@@ -14,6 +14,8 @@ __all__ = ["Skip"]
 class Skip(Op):
     """The input as it is, cropped or zero-padded to the width."""
 
+    carries = True
+
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.carried(x_BTC, width)
 

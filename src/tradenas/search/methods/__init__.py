@@ -1,7 +1,10 @@
 """Search methods, one file each, and the finders that one-shot methods look with."""
 
+from tradenas.search.methods.enas import ENAS
 from tradenas.search.methods.fairnas import FairNAS
+from tradenas.search.methods.once_for_all import OnceForAll
 from tradenas.search.methods.path_dropout import PathDropout
+from tradenas.search.methods.progressive import Progressive
 from tradenas.search.methods.random_search import RandomSearch
 from tradenas.search.methods.sandwich import Sandwich
 from tradenas.search.methods.spos import SPOS
@@ -10,4 +13,14 @@ from tradenas.search.parts import aging as _aging  # noqa: F401  (finders regist
 from tradenas.search.parts import nsga2 as _nsga2  # noqa: F401
 from tradenas.search.parts import uniform as _uniform  # noqa: F401
 
-__all__ = ["SPOS", "FairNAS", "PathDropout", "RandomSearch", "Sandwich", "ZeroCost"]
+__all__ = [
+    "ENAS",
+    "SPOS",
+    "FairNAS",
+    "OnceForAll",
+    "PathDropout",
+    "Progressive",
+    "RandomSearch",
+    "Sandwich",
+    "ZeroCost",
+]

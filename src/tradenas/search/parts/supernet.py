@@ -12,7 +12,7 @@ from tradenas.nn import Mixture, Network
 from tradenas.search.base import Candidate, State
 from tradenas.space import Architecture, Option, SearchSpace
 
-__all__ = ["SupernetState", "candidates_from", "candidates_to"]
+__all__ = ["SupernetState", "candidates_from", "candidates_to", "moments_of", "set_moments", "under"]
 
 
 def candidates_to(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -38,6 +38,27 @@ def candidates_from(plain: list[dict[str, Any]]) -> list[Candidate]:
     ]
 
 
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin so, without the prefix."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def moments_of(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """What an optimiser remembers of each parameter, by name."""
+    state = optimizer.state_dict()["state"]
+    return {f"{prefix}{i}/{name}": torch.as_tensor(v) for i, moments in state.items() for name, v in moments.items()}
+
+
+def set_moments(optimizer: torch.optim.Optimizer, moments: dict[str, Tensor], groups: list[dict[str, Any]]) -> None:
+    """The inverse of `moments_of` (its names without the prefix), with the `param_groups` of that time, from JSON."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = value
+    groups = [{**g, "betas": tuple(g["betas"])} if "betas" in g else g for g in groups]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
 class SupernetState(State):
     """Shared weights of one supernet or several, their optimisers, and everything scored so far in order.
 
@@ -46,7 +67,7 @@ class SupernetState(State):
         networks: the supernets.
         scored: candidates in the order in which they were scored.
         updates: for each choice, how often each option took part in a pass of training, over all supernets.
-        teacher: a frozen network of one architecture that passes learn from, if the method has one.
+        teacher: a frozen network over a part of the space that passes learn from, if the method has one.
     """
 
     def __init__(self, space: SearchSpace, networks: Sequence[Network], optimizers: Sequence[torch.optim.Optimizer]):
@@ -76,8 +97,7 @@ class SupernetState(State):
         found: dict[str, Tensor] = {}
         for i, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
             found |= {f"weight/{i}/{name}": tensor for name, tensor in network.state_dict().items()}
-            for index, moments in optimizer.state_dict()["state"].items():
-                found |= {f"optimizer/{i}/{index}/{name}": torch.as_tensor(v) for name, v in moments.items()}
+            found |= moments_of(optimizer, f"optimizer/{i}/")
         if self.teacher is not None:
             found |= {f"teacher/{name}": tensor for name, tensor in self.teacher.state_dict().items()}
         return found
@@ -93,22 +113,13 @@ class SupernetState(State):
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         for i, (network, optimizer) in enumerate(zip(self.networks, self.optimizers, strict=True)):
-            network.load_state_dict(_under(tensors, f"weight/{i}/"))
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in _under(tensors, f"optimizer/{i}/").items():
-                index, name = key.split("/")
-                moments.setdefault(int(index), {})[name] = value
-            groups = [{**g, "betas": tuple(g["betas"])} if "betas" in g else g for g in meta["param_groups"][i]]
-            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            network.load_state_dict(under(tensors, f"weight/{i}/"))
+            set_moments(optimizer, under(tensors, f"optimizer/{i}/"), meta["param_groups"][i])
         self.scored = candidates_from(meta["scored"])
         self.updates = {name: list(counts) for name, counts in meta["updates"].items()}
         self.space = self.whole.restrict(meta["kept"])
         self.teacher = None
         if meta["teacher"] is not None:
             self.teacher = self.network.inherit(self.whole.restrict(meta["teacher"]))
-            self.teacher.load_state_dict(_under(tensors, "teacher/"))
+            self.teacher.load_state_dict(under(tensors, "teacher/"))
             self.teacher.to(self.network.inputs.taps.device)
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
