@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-STAGES = ("data", "search", "coupling", "baselines", "retrain", "vault")
+STAGES = ("data", "search", "coupling", "causes", "baselines", "retrain", "vault")
 TINY: dict[str, Any] = {
     "name": "killed",
     "seed": 3,
@@ -41,10 +41,12 @@ TINY: dict[str, Any] = {
         "norms": ["none", "layer", "batch"], "dropouts": [0.0, 0.1],
     },
     "search": {
-        "kind": "spos", "num_ranked": 30, "find": {"population": 5}, "training": {"epochs": 16, "segment": 32, "batch": 256},
+        "kind": "spos", "num_ranked": 30, "find": {"population": 5},
+        "training": {"epochs": 16, "segment": 32, "batch": 256},
     },
     "trials": {
         "top_k": 2, "seeds": 2, "random": 1, "coupling": 3, "coupling_seeds": 1, "reps": 100, "tuning_budget": 2,
+        "causes": {"paths": 4, "rows": 128, "epochs": 1},
         "baselines": ["flat", "hold", "reversal", "linear"], "training": {"epochs": 3, "segment": 32, "batch": 256},
     },
 }  # fmt: skip

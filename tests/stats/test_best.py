@@ -50,10 +50,28 @@ def test_the_fewest_that_do() -> None:
 
 
 def test_the_interval_is_that_of_tau() -> None:
-    found = chance_with_interval(RankAgreement(tau=0.4, low=0.1, high=0.6, num=12), 200, 5)
-    assert (found.low, found.value, found.high) == tuple(chance_of_best(t, 200, 5) for t in (0.1, 0.4, 0.6))
+    found = chance_with_interval(RankAgreement(tau=0.4, low=-0.2, high=0.8, num=12), 200, 5)
+    assert (found.low, found.value, found.high) == tuple(chance_of_best(t, 200, 5) for t in (-0.2, 0.4, 0.8))
     assert found.low < found.value < found.high
     assert (found.k, found.num) == (5, 200)
+
+
+def test_a_few_that_agree_throughout_leave_doubt() -> None:
+    def low(num: int) -> float:
+        return chance_with_interval(RankAgreement(tau=1.0, low=1.0, high=1.0, num=num), 200, 1).low
+
+    assert low(4) < 0.05  # six pairs in order are one chance in 24
+    assert low(4) < low(12) < low(100) < 1.0
+    # The ends cover what is true: tau of 12 architectures drawn from a copula whose tau is 1/3.
+    rng, covered = np.random.default_rng(0), 0
+    from scipy.stats import kendalltau
+
+    for _ in range(300):
+        truth = rng.normal(size=12)
+        tau = float(kendalltau(truth, 0.5 * truth + np.sqrt(0.75) * rng.normal(size=12)).statistic)
+        found = chance_with_interval(RankAgreement(tau=tau, low=tau, high=tau, num=12), 50, 5)
+        covered += found.low <= chance_of_best(1 / 3, 50, 5) <= found.high
+    assert covered / 300 >= 0.94
 
 
 @pytest.mark.parametrize(

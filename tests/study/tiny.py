@@ -31,6 +31,7 @@ def tiny(**sections: Any) -> dict[str, Any]:
         },
         "trials": {
             "top_k": 2, "seeds": 2, "random": 1, "coupling": 3, "coupling_seeds": 1, "reps": 100, "tuning_budget": 2,
+            "causes": {"paths": 4, "rows": 128, "epochs": 1},
             "baselines": ["flat", "hold", "reversal"], "training": {"epochs": 2, "segment": 32, "batch": 256},
         },
         "runner": {"kind": "inline"},

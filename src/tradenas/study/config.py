@@ -27,7 +27,7 @@ from tradenas.features import DEFAULT_INDICATORS, INDICATORS, Target
 from tradenas.registry import Registry
 from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import SPOS
-from tradenas.search.parts.evolution import Evolution
+from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
 from tradenas.space import Chain
 from tradenas.study.regimes import RegimeConfig
@@ -112,6 +112,9 @@ class TrialConfig:
     Attributes:
         training: of every standalone network.
         top_k: candidates of the search that become finalists.
+        hold_best: chance with which the finalists are to hold the true best of all candidates; 0 takes `top_k` of them,
+            otherwise as many are taken as the measured coupling says it takes.
+        top_k_max: most finalists that `hold_best` may ask for.
         seeds: trainings of each finalist; they speak as one by the mean of their signals.
         random: architectures drawn at random and trained like the finalists: did the search find more than chance?
         baselines: names from `tradenas.trials.baselines.BASELINES`.
@@ -119,11 +122,17 @@ class TrialConfig:
         coupling: candidates, spread over the ranking, trained alone on the supernet's own rows to measure whether
             its ranking tells the truth; 0 measures nothing.
         coupling_seeds: trainings of each of them.
+        causes: what may be spent on why the ranking errs.
+        marginal: architectures drawn at random, of each of which every change of one choice is scored with the shared
+            weights, to say what each input and each option is worth.  It chooses nothing, and every score is counted as
+            a trial: 24 of them are some 500.  0 measures nothing.
         reps: bootstrap resamples behind every interval and test.
     """
 
     training: Training = field(default_factory=lambda: Training(epochs=30))
     top_k: int = 5
+    hold_best: float = 0.0
+    top_k_max: int = 20
     seeds: int = 3
     random: int = 3
     baselines: tuple[str, ...] = (
@@ -133,15 +142,26 @@ class TrialConfig:
     tuning_budget: int = 4
     coupling: int = 12
     coupling_seeds: int = 2
+    causes: CauseBudget = field(default_factory=CauseBudget)
+    marginal: int = 0
     reps: int = 1000
 
     def __post_init__(self) -> None:
         for name, low in (
-            ("top_k", 1), ("seeds", 1), ("random", 0), ("tuning_budget", 1), ("coupling", 0), ("coupling_seeds", 1),
-            ("reps", 100),
+            ("top_k", 1), ("top_k_max", 1), ("seeds", 1), ("random", 0), ("tuning_budget", 1), ("coupling", 0),
+            ("coupling_seeds", 1), ("marginal", 0), ("reps", 100),
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ConfigError(f"trials.{name}", got=getattr(self, name), expected=f"{low} or more")
+        if not 0.0 <= self.hold_best < 1.0:
+            raise ConfigError("trials.hold_best", got=self.hold_best, expected="a chance from 0 up to but not with 1")
+        if self.hold_best and self.coupling < 3:
+            raise ConfigError(
+                "trials.hold_best",
+                got=f"{self.hold_best} with trials.coupling = {self.coupling}",
+                expected="a coupling of 3 or more, from which the chance is worked out",
+                fix="measure the coupling, or fix the number of finalists with trials.top_k",
+            )
         for name in self.baselines:
             BASELINES[name]
         _distinct("trials.baselines", self.baselines)
@@ -225,6 +245,28 @@ class StudyConfig:
                 fix="target forward_return or direction, or do without regimes",
             )
 
+        self.space.space({name: INDICATORS[name].group for name in self.features.indicators})  # names it does not know
+        self._check_finalists()
+
+    def _check_finalists(self) -> None:
+        """No more finalists than there are networks; a dropout rate does not make another one of a candidate."""
+        if self.trials.hold_best and self.search.kind == "random_search":  # type: ignore[attr-defined]
+            raise ConfigError(
+                "trials.hold_best",
+                got=f"{self.trials.hold_best} with search.kind random_search",
+                expected="a search that ranks by something cheaper than training alone, whose coupling can be measured",
+                fix="fix the number of finalists with trials.top_k",
+            )
+        space = self.space.space()
+        size = space.restrict({c.name: c.options[:1] for c in space.choices if c.name.endswith("/dropout")}).size()
+        if self.trials.top_k > size:
+            raise ConfigError(
+                "trials.top_k",
+                got=self.trials.top_k,
+                expected=f"at most {size:,}, the number of different networks in the space",
+                fix="lower it, or offer more",
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, every default written out."""
         return typing.cast("dict[str, Any]", _plain(asdict(self)))
@@ -282,7 +324,7 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
     known: dict[str, type[Any]] = {"search": method}
     search = plain.get("search")
     if "find" in getattr(method, "__dataclass_fields__", ()) and isinstance(search, dict):
-        known["search.find"] = _of_kind(FINDERS, search, "find", Evolution, faults, path="search.")
+        known["search.find"] = _of_kind(FINDERS, search, "find", type(method().find), faults, path="search.")
     _unknown(StudyConfig, plain, "", faults, known)
     built: dict[str, Any] = {}
     customary = asdict(StudyConfig(search=method()))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tradenas.errors import DivergedError
-from tradenas.stats import kendall, spearman, tau_ceiling, top_k_overlap
+from tradenas.study.agreement import agreement, unmeasured
 from tradenas.study.bench import Bench
-from tradenas.study.config import StudyConfig
+from tradenas.study.causes import why
 from tradenas.study.searching import evaluator_of, found, search_fold
-from tradenas.train.evaluate import METRICS, merit
+from tradenas.train.evaluate import merit
 from tradenas.train.store import cut
 from tradenas.trials.ledger import Trial
 
@@ -28,7 +27,7 @@ def couple(bench: Bench) -> dict[str, Any]:
     candidates = [c for c in found(bench.folder) if merit(c.scores, config.rank_by) > float("-inf")]
     count = min(config.trials.coupling, len(candidates))
     if count < 3 or config.search.kind == "random_search":  # type: ignore[attr-defined]
-        return {"metric": config.rank_by, "num": 0, "points": [], "ceiling": None}
+        return unmeasured(config)
     chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
     fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
     specs = {
@@ -64,38 +63,6 @@ def couple(bench: Bench) -> dict[str, Any]:
         if len(alone) == len(seeds):
             points.append((candidate, alone))
     bench.ledger.record_many(trials)
-    return _coupling(config, points)
-
-
-def _coupling(config: StudyConfig, points: Sequence[tuple[Any, list[float]]]) -> dict[str, Any]:
     if len(points) < 3:
-        return {"metric": config.rank_by, "num": len(points), "points": [], "ceiling": None}
-    sign = METRICS[config.rank_by]
-    supernet_N = np.array([sign * c.scores[config.rank_by] for c, _ in points])
-    alone_NS = sign * np.array([scores for _, scores in points])
-    reps, seed = config.trials.reps, config.seed
-    agreement = kendall(supernet_N, alone_NS.mean(axis=1), reps=reps, seed=seed)
-    ceiling = None
-    if alone_NS.shape[1] >= 2:
-        half = alone_NS.shape[1] // 2
-        most = tau_ceiling(alone_NS[:, :half].T, alone_NS[:, half:].T, reps=reps, seed=seed)
-        ceiling = {"tau": most.tau, "tau_low": most.low, "tau_high": most.high}
-    return {
-        "metric": config.rank_by,
-        "num": len(points),
-        "tau": agreement.tau,
-        "tau_low": agreement.low,
-        "tau_high": agreement.high,
-        "spearman": spearman(supernet_N, alone_NS.mean(axis=1)),
-        "top5_overlap": top_k_overlap(supernet_N, alone_NS.mean(axis=1), min(5, len(points))),
-        "ceiling": ceiling,
-        "points": [
-            {
-                "digest": c.architecture.digest,
-                "supernet": c.scores[config.rank_by],
-                "standalone": float(np.mean(scores)),
-                "seeds": scores,
-            }
-            for c, scores in points
-        ],
-    }
+        return unmeasured(config, len(points))
+    return {**agreement(config, candidates, points), "causes": why(bench, points)}

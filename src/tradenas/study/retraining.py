@@ -10,8 +10,10 @@ import numpy as np
 from tradenas.atomic import write_bytes, write_json
 from tradenas.errors import DivergedError
 from tradenas.events import Events
+from tradenas.search.base import Candidate
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.splits import Span
+from tradenas.study.agreement import Shortlist, shortlist
 from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.coupling import couple
@@ -38,7 +40,8 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
         write_json(folder.coupling, couple(bench))
     if folder.strategies.exists():
         return
-    strategies = network_strategies(bench) + tuned_baselines(bench)
+    finalists = finalists_of(bench)
+    strategies = network_strategies(bench, finalists.taken) + tuned_baselines(bench)
     specs = {s.name: jobs_for(bench, s, bench.zones.selection, "selection") for s in strategies}
     outcomes = bench.run("retrain", [spec for jobs in specs.values() for spec in jobs])
     told: list[dict[str, Any]] = []
@@ -76,7 +79,7 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
             }
         )
     _score(config, told, traded)
-    record: dict[str, Any] = {"strategies": told}
+    record: dict[str, Any] = {"strategies": told, "finalists": finalists}
     if config.regimes.enabled:
         record["regimes"] = _routed(bench, told, traded, spoken)
         names.append(ROUTED)
@@ -123,10 +126,23 @@ def _trials(strategy: Strategy, results: Sequence[Traded]) -> list[Trial]:
     ]
 
 
-def network_strategies(bench: Bench) -> list[Strategy]:
-    """The best candidates, as many random architectures as asked for, and the specialists of each regime."""
+def finalists_of(bench: Bench) -> Shortlist:
+    """How many candidates are retrained, and with what chance the best is among them."""
+    ranked = ranked_candidates(bench)
+    return shortlist(
+        bench.config, bench.folder.read(bench.folder.coupling), len(distinct_networks(ranked, len(ranked)))
+    )
+
+
+def ranked_candidates(bench: Bench) -> list[Candidate]:
+    """Those with a score, best first."""
+    return [c for c in found(bench.folder) if merit(c.scores, bench.config.rank_by) > float("-inf")]
+
+
+def network_strategies(bench: Bench, count: int) -> list[Strategy]:
+    """The best `count` candidates, as many random architectures as asked for, and the specialists of each regime."""
     config, candidates = bench.config, found(bench.folder)
-    ranked = [c for c in candidates if merit(c.scores, config.rank_by) > float("-inf")]
+    ranked = ranked_candidates(bench)
     finalists = [
         Strategy(
             name=f"finalist {i}",
@@ -134,7 +150,7 @@ def network_strategies(bench: Bench) -> list[Strategy]:
             architecture=c.architecture,
             supernet_score=c.scores.get(config.rank_by),
         )
-        for i, c in enumerate(distinct_networks(ranked, config.trials.top_k), start=1)
+        for i, c in enumerate(distinct_networks(ranked, count), start=1)
     ]
     drawn = sample_distinct(
         config.space.space(bench.data.indicators),

@@ -1,0 +1,79 @@
+"""Why the ranking of a study's supernet errs, measured at the weights that its search left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from tradenas.errors import DivergedError
+from tradenas.nn import Network
+from tradenas.search.base import Candidate, Task
+from tradenas.search.checkpoint import load
+from tradenas.search.parts.causes import causes
+from tradenas.search.parts.oneshot import OneShot
+from tradenas.search.parts.supernet import SupernetState
+from tradenas.seeds import seed_for
+from tradenas.study.bench import Bench
+from tradenas.study.searching import task_of
+from tradenas.train.evaluate import METRICS
+from tradenas.train.loop import Plan
+from tradenas.train.store import cut
+
+__all__ = ["why"]
+
+
+def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]]) -> dict[str, Any] | None:
+    """The causes for `coupling.json`; None where the search has no supernet, or nothing may be spent.
+
+    Of several supernets the first is looked at.  The study goes on without causes where training on leaves the finite
+    numbers: they explain a ranking and decide nothing.
+
+    Args:
+        points: architectures with their scores alone, one a seed.
+    """
+    config, method = bench.config, bench.config.search
+    if not config.trials.causes.paths or len(points) < 3 or not isinstance(method, OneShot):
+        return None
+    torch.set_num_threads(config.runner.threads)
+    task = task_of(config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None)
+    state = restored(bench, method, task)
+    if state is None:
+        return None
+
+    def more(network: Network, epoch: int) -> Plan:
+        """The method's own passes, as in its last epoch."""
+        seed = seed_for(config.seed, "causes", epoch)
+        return method.plan(task, state, network, epoch=method.training.epochs - 1, seed=seed)
+
+    with bench.events.span("causes"):
+        try:
+            found = causes(
+                task,
+                state.network,
+                [c.architecture for c, _ in points],
+                training=method.training,
+                budget=config.trials.causes,
+                alone_N=METRICS[config.rank_by] * np.array([np.mean(scores) for _, scores in points]),
+                updates={n: [c / len(state.networks) for c in counts] for n, counts in state.updates.items()},
+                more=more,
+                teacher=state.teacher,
+                reps=config.trials.reps,
+            )
+        except DivergedError as error:
+            bench.events.warn("causes", str(error))
+            return None
+    return asdict(found)
+
+
+def restored(bench: Bench, method: OneShot, task: Task) -> SupernetState | None:
+    """The state that the search ended with."""
+    saved = load(bench.folder.path / "search", owner=bench.config.digest)
+    if saved is None:
+        return None
+    state = method.init(task)
+    state.restore(saved[0], saved[1]["state"])
+    return state
