@@ -7,7 +7,6 @@ from tradenas.stats.bootstrap import Interval, block_length, bootstrap_interval
 from tradenas.stats.overfitting import PBO, effective_trials, pbo
 from tradenas.stats.paired import SharpeDifference, sharpe_difference
 from tradenas.stats.rankers import RankInterval, rank_interval
-from tradenas.stats.paired import SharpeDifference, sharpe_difference
 from tradenas.stats.ranks import (
     RankAgreement,
     borda,
@@ -40,9 +39,8 @@ __all__ = [
     "Chance",
     "Interval",
     "RankAgreement",
-    "SharpeDifference",
-    "SharpeDifference",
     "RankInterval",
+    "SharpeDifference",
     "Superiority",
     "annual_scale",
     "block_length",
@@ -67,7 +65,6 @@ __all__ = [
     "serial_correlation_sharpe",
     "sharpe",
     "sharpe_deviation",
-    "sharpe_difference",
     "sharpe_difference",
     "sharpes",
     "spearman",
