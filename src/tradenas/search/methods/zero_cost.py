@@ -42,12 +42,7 @@ class ZeroCost(Standalone):
     citation: ClassVar[str] = (
         "@inproceedings{abdelfattah2021zero, title={Zero-Cost Proxies for Lightweight {NAS}},\n"
         "  author={Abdelfattah, Mohamed S. and Mehrotra, Abhinav and Dudziak, {\\L}ukasz and Lane, Nicholas D.},\n"
-        "  booktitle={ICLR}, year={2021}}\n"
-        "@inproceedings{tanaka2020synflow, title={Pruning Neural Networks without Any Data by Iteratively Conserving "
-        "Synaptic Flow},\n  author={Tanaka, Hidenori and Kunin, Daniel and Yamins, Daniel L. K. and Ganguli, Surya},\n"
-        "  booktitle={NeurIPS}, year={2020}}\n"
-        "@inproceedings{mellor2021naswot, title={Neural Architecture Search without Training},\n"
-        "  author={Mellor, Joe and Turner, Jack and Storkey, Amos and Crowley, Elliot J.}, booktitle={ICML}, year={2021}}"
+        "  booktitle={ICLR}, year={2021}}"
     )
 
     kind: Literal["zero_cost"] = "zero_cost"
