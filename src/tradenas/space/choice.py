@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from tradenas.errors import ArchitectureError, SpaceError
 
@@ -44,6 +45,10 @@ class Choice:
             raise SpaceError(self.name, got=str(self.options), expected="distinct options")
         if not 1 <= self.take <= len(self.options):
             raise SpaceError(self.name, got=f"take={self.take}", expected=f"1..{len(self.options)}")
+
+    def values(self) -> Iterator[Picked]:
+        """Everything it may take, in the order of its options."""
+        return iter(self.options) if self.take == 1 else combinations(self.options, self.take)
 
     def index(self, option: Option) -> int:
         """Where `option` stands among the options."""

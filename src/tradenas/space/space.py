@@ -105,6 +105,10 @@ class SearchSpace:
             name in picked and bool(_taken(picked[name]) & set(allowed)) for name, allowed in choice.when.items()
         )
 
+    def asks(self, choice: Choice, picked: Mapping[str, Picked]) -> bool:
+        """Whether `walk` would ask for `choice`, given what was picked before: it is active, and free."""
+        return self.active(choice, picked) and not self._forced(choice, picked)
+
     def walk(self, pick: Callable[[Choice], Picked]) -> Architecture:
         """An architecture, by asking `pick` for every choice that is active and free."""
         return Architecture(self._walk(pick, force=True))
@@ -199,7 +203,7 @@ class SearchSpace:
                 continue
             if choice.name in needed:
                 groups: dict[tuple[bool, ...], list[Picked]] = {}
-                for value in _values(choice):
+                for value in choice.values():
                     key = tuple(
                         bool(_taken(value) & set(later.when[choice.name]))
                         for later in self.choices[i + 1 :]
@@ -209,7 +213,7 @@ class SearchSpace:
                 return total * sum(
                     len(same) * self._count(i + 1, {**picked, choice.name: same[0]}, needed) for same in groups.values()
                 )
-            total *= sum(1 for _ in _values(choice))
+            total *= sum(1 for _ in choice.values())
         return total
 
     def __iter__(self) -> Iterator[Architecture]:
@@ -220,7 +224,7 @@ class SearchSpace:
                 yield Architecture(picked)
             elif self.active(self.choices[at], picked):
                 forced = self._forced(self.choices[at], picked)
-                values = [self.at_least_one[self.choices[at].name]] if forced else _values(self.choices[at])
+                values = [self.at_least_one[self.choices[at].name]] if forced else self.choices[at].values()
                 for value in values:
                     yield from extend(at + 1, {**picked, self.choices[at].name: value})
             else:
@@ -231,9 +235,3 @@ class SearchSpace:
 
 def _word(needed: Mapping[str, Option]) -> str:
     return " or ".join(dict.fromkeys(repr(option) for option in needed.values()))
-
-
-def _values(choice: Choice) -> Iterator[Picked]:
-    from itertools import combinations
-
-    return iter(choice.options) if choice.take == 1 else iter(combinations(choice.options, choice.take))
