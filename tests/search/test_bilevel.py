@@ -335,8 +335,9 @@ def test_a_loss_answers_the_same_each_time():
                   torch.ones(2, 6, dtype=torch.float64))  # fmt: skip
     losses = [network_loss(network, batch, OBJECTIVE, softmax, seed=s)(weights, alphas) for s in (0, 1)]
     assert not torch.equal(*losses)  # dropout is on
-    half = Batch(batch.x_BTF, batch.y_BS, torch.cat([torch.ones(1, 6), torch.zeros(1, 6)]).double())
-    signal_BT = functional_call(network, weights, (batch.x_BTF, {**softmax(alphas), **no_dropout(network)}))
+    x_BTF = torch.randn(2, 24, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    half = Batch(x_BTF, batch.y_BS, torch.cat([torch.ones(1, 6), torch.zeros(1, 6)]).double())
+    signal_BT = functional_call(network, weights, (x_BTF, {**softmax(alphas), **no_dropout(network)}))
     want = torch.nn.functional.softplus(-signal_BT[0, -6:]).mean()
     got = network_loss(network, half, OBJECTIVE, lambda a: {**softmax(a), **no_dropout(network)}, seed=0)
     torch.testing.assert_close(got(weights, alphas), want)  # last rows only, by their weights

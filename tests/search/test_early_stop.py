@@ -127,7 +127,8 @@ def test_the_dominant_eigenvalue_has_a_sign():
 
 def test_losses_without_curvature():
     alphas = {"x": torch.ones(2), "y": torch.ones(1)}
-    for loss in (lambda a: torch.ones(()), lambda a: a["x"].sum(), lambda a: a["y"].sum() * 3.0):
+    w = torch.ones((), requires_grad=True)  # the slope is a function of the weights, not of the alphas
+    for loss in (lambda a: torch.ones(()), lambda a: a["x"].sum(), lambda a: a["y"].sum() * w):
         assert torch.equal(alpha_hessian(loss, alphas), torch.zeros(3, 3).double())
     one = alpha_hessian(lambda a: (a["x"][0] ** 2) + a["y"].sum(), alphas)
     assert torch.equal(one, torch.diag(torch.tensor([2.0, 0, 0]).double()))
