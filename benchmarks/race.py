@@ -78,6 +78,7 @@ class Course:
     voices: dict[Architecture, list[Fitted]] = field(default_factory=dict)
     merits: dict[Architecture, float] = field(default_factory=dict)
     points: list[dict[str, float]] = field(default_factory=list)
+    took: dict[Architecture, float] = field(default_factory=dict)
     tried: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +86,7 @@ class Course:
             SPACE.space(), Layout(groups=self.arena.data.groups, transforms=self.arena.data.transforms)
         )
         self._cpu, self._wall, self._best = time.process_time(), time.perf_counter(), ()
+        self.chosen: Architecture | None = None
         self._heard: dict[tuple[int, Span], np.ndarray] = {}
 
     @property
@@ -97,12 +99,14 @@ class Course:
         """The n-th training of an architecture; notes whether there is a new best."""
         data, search = self.arena.data, self.arena.search
         self.tried += 1
+        began = self.seconds
         fitted = fit(
             self.template, architecture, data, search, training=TRAINING, seed=self.seed + n, on_epoch=on_epoch
         )
         self.voices.setdefault(architecture, []).append(fitted)
         self.merits[architecture] = self.ic(architecture, self.arena.selection)
-        self.note()
+        self.took[architecture] = self.seconds - began
+        self.note(self.best)
         return fitted
 
     def ic(self, architecture: Architecture, span: Span) -> float:
@@ -118,8 +122,11 @@ class Course:
             heard.append(self._heard[key])
         return np.mean(heard, axis=0)
 
-    def note(self) -> None:
-        best = max(self.merits, key=lambda a: self.merits[a])
+    @property
+    def best(self) -> Architecture:
+        return self.chosen or max(self.merits, key=lambda a: self.merits[a])
+
+    def note(self, best: Architecture) -> None:
         if self._best == (best, len(self.voices[best])):
             return
         cpu, wall = time.process_time(), time.perf_counter()
@@ -133,14 +140,15 @@ class Course:
         self._cpu += time.process_time() - cpu
         self._wall += time.perf_counter() - wall
 
-    def speak(self, budget_s: float, mean_s: float) -> bool:
-        """Whether it is time to train the best by further seeds, that being what is left of the budget."""
-        return self.seconds + SEEDS * mean_s > budget_s
+    def spent(self, budget_s: float) -> bool:
+        """Whether one more architecture, and then the best one's further seeds, would not fit the budget any more."""
+        return self.seconds * (1 + 1 / self.tried) + (SEEDS - 1) * self.took[self.best] > budget_s
 
     def finish(self) -> None:
-        best = max(self.merits, key=lambda a: self.merits[a])
+        """The best is chosen now, and trained by further seeds."""
+        self.chosen = self.best
         for n in range(1, SEEDS):
-            self.train(best, n)
+            self.train(self.chosen, n)
 
 
 def task_of(a: Arena, seed: int) -> Task:
@@ -166,15 +174,13 @@ def tradenas(course: Course, budget_s: float) -> dict[str, Any]:
 
 
 def trained_in_turn(course: Course, budget_s: float, architectures: Iterable[Architecture]) -> dict[str, Any]:
-    longest, failed = 0.0, 0
+    failed = 0
     for architecture in architectures:
-        began = course.seconds
         try:
             course.train(architecture)
         except DivergedError:
             failed += 1
-        longest = max(course.seconds - began, course.seconds / course.tried)
-        if course.speak(budget_s, longest):
+        if course.merits and course.spent(budget_s):
             break
     course.finish()
     return {"failed": failed}
@@ -217,7 +223,6 @@ def tpe(course: Course, budget_s: float) -> dict[str, Any]:
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        began = course.seconds
         known[architecture] = None
         try:
             fitted = course.train(architecture, on_epoch=report)
@@ -229,7 +234,7 @@ def tpe(course: Course, budget_s: float) -> dict[str, Any]:
         except DivergedError:
             failed += 1
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        if course.merits and course.speak(budget_s, max(course.seconds - began, course.seconds / course.tried)):
+        if course.merits and course.spent(budget_s):
             break
     course.finish()
     return {"again": again, "pruned": pruned, "failed": failed}

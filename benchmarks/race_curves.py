@@ -90,7 +90,7 @@ def draw(runs: list[dict[str, Any]], file: Path) -> None:
         mine = [r for r in runs if r["world"] == world]
         oracle = "oracle" in mine[0]["points"][0]
         end = max(r["cpu"] for r in mine)
-        grid = np.linspace(0.0, end, 400)
+        grid = np.linspace(0.0, end, 120)
         for row, (of, label) in enumerate(
             [(lambda p: p["merit"], "IC on selection rows"), (quality, "IC on fresh rows" + " / oracle" * oracle)]
         ):
