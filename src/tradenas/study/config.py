@@ -29,6 +29,7 @@ from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import SPOS
 from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
+from tradenas.search.parts.standalone import Standalone
 from tradenas.space import Chain
 from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
@@ -250,10 +251,10 @@ class StudyConfig:
 
     def _check_finalists(self) -> None:
         """No more finalists than there are networks; a dropout rate does not make another one of a candidate."""
-        if self.trials.hold_best and self.search.kind == "random_search":  # type: ignore[attr-defined]
+        if self.trials.hold_best and isinstance(self.search, Standalone):
             raise ConfigError(
                 "trials.hold_best",
-                got=f"{self.trials.hold_best} with search.kind random_search",
+                got=f"{self.trials.hold_best} with search.kind {self.search.kind}",  # type: ignore[attr-defined]
                 expected="a search that ranks by something cheaper than training alone, whose coupling can be measured",
                 fix="fix the number of finalists with trials.top_k",
             )
