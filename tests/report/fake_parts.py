@@ -147,7 +147,7 @@ def write_search(folder: Path, rng: np.random.Generator, champion: dict) -> None
     )
 
 
-def write_coupling(folder: Path, rng: np.random.Generator, digest: str, num: int) -> None:
+def write_coupling(folder: Path, rng: np.random.Generator, digest: str, num: int, *, supernets: int = 3) -> None:
     quality = rng.normal(0, 1, num)
     points = [
         {
@@ -155,25 +155,92 @@ def write_coupling(folder: Path, rng: np.random.Generator, digest: str, num: int
             "supernet": float(q + rng.normal(0, 0.8)),
             "standalone": float(np.mean(s)),
             "seeds": [float(v) for v in s],
+            **({"rank_low": 2.0 * i + 1, "rank_high": 2.0 * i + 7.5} if supernets else {}),
         }
         for i, (q, s) in enumerate((q, q + rng.normal(0, 0.5, 2)) for q in quality)
     ]
     a, b = (np.array([p[k] for p in points]) for k in ("supernet", "standalone"))
     tau = float((np.sign(a[:, None] - a) * np.sign(b[:, None] - b)).sum() / max(1, num * (num - 1)))
+
+    def around(value: float, half: float = 0.1) -> dict:
+        return {"tau": value, "tau_low": value - half, "tau_high": value + half}
+
     put(
         folder / "coupling.json",
         {
             "metric": "sharpe",
             "num": num,
-            "tau": tau,
-            "tau_low": tau - 0.1,
-            "tau_high": tau + 0.1,
+            **around(tau),
             "spearman": 1.4 * tau,
             "top5_overlap": 0.4,
+            "regret": 0.21,
+            "spread": 2.4,
+            "top_quarter": {**around(0.18, 0.3), "num": num // 4},
             "ceiling": {"tau": 0.7, "tau_low": 0.63, "tau_high": 0.76},
+            "of_ceiling": {**around(tau / 0.7, 0.2), "num": num},
+            "supernets": [
+                {**around(tau - 0.05 * i), "spearman": 1.3 * tau, "regret": 0.3 + 0.1 * i} for i in range(supernets)
+            ],
+            "chances": [
+                {"k": k, "num": 200, "value": (k / 200) ** 0.32, "low": (k / 200) ** 0.58, "high": (k / 200) ** 0.16}
+                for k in (1, 2, 3, 5, 10, 20, 50, 100, 200)
+            ],
+            "proxies": {"synflow": around(tau - 0.2), "params": around(tau + 0.02)},
+            "causes": causes(),
             "points": points,
         },
     )
+
+
+def estimate(value: float, half: float) -> dict:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def causes() -> dict:
+    """One found, one not, one open."""
+
+    def conflict(kind: str, agreement: float | None, negative: float) -> dict:
+        return {
+            "kind": kind,
+            "pairs": 120,
+            "same_rows": estimate(0.6, 0.1),
+            "other_rows": estimate(0.1, 0.08),
+            "floor": estimate(0.4, 0.1),
+            "negative": negative,
+            "negative_floor": 0.12,
+            "excess": estimate(negative - 0.12, 0.06),
+            "agreement": None if agreement is None else estimate(agreement, 0.2),
+        }
+
+    def repair(gain: float, new: float | None) -> dict:
+        return {
+            "new": None if new is None else estimate(new, 0.05),
+            "same_order": estimate(0.8, 0.1),
+            "gain": estimate(gain, 0.17),
+        }
+
+    return {
+        "epochs": 2,
+        "updates": {"rarest": "layer3/op = separable3", "fewest": 14.0, "median": 61.5, "steps": 800, "stuck": 5,
+                    "parts": 32},
+        "longer": repair(0.02, 0.01),
+        "private": repair(0.24, 0.12),
+        "refitted": repair(0.06, None),
+        "gradients": {
+            "paths": 16,
+            "kinds": [
+                conflict("input filters", 0.85, 0.1), conflict("layers", 0.1, 0.45), conflict("heads", None, 0.3),
+            ],
+            "parts": [],
+        },
+        "undertraining": {"state": "not found", "advice": "More epochs would add little: 2 more did not; the rarest "
+                          "part, layer3/op = separable3, had 14 updates in 800 steps."},
+        "interference": {"state": "found", "advice": "Paths pull layers apart (most at layer0/op = gated): offer fewer "
+                         "ops a layer, put more supernets together (search.supernets), or train each step on several "
+                         "paths."},
+        "coadaptation": {"state": "open", "advice": "Heads of their own reorder the paths, for better or worse is not "
+                         "to be told from so few architectures: raise trials.coupling."},
+    }  # fmt: skip
 
 
 def write_ledger(folder: Path) -> None:

@@ -110,6 +110,8 @@ def _rows(record: RunRecord, page: str | Path | None) -> list[tuple[str, str, st
         paid += f" ({decimal(costs.taker_bps, 1)} taker + {decimal(costs.slippage_bps, 1)} slippage)"
         rows.append(("costs", paid + (f" · break-even {decimal(even, 1)} bps" if even is not None else ""), ""))
     rows.append(("supernet", tau_words(record.coupling) if record.coupling is not None else "ranking not measured", ""))
+    if record.finalists is not None:
+        rows.append(("finalists", record.finalists.words, ""))
     gap = f", longest gap {interval_name(data.longest_gap_ms)}" if data.longest_gap_ms else ""
     rows.append(("candles", f"{count(data.rows)} · {span(data.first_open, data.last_close)}", ""))
     rows.append(("coverage", f"{share(data.coverage)}, {count(data.missing)} missing{gap}", ""))

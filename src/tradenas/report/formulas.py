@@ -72,6 +72,18 @@ FORMULAS: dict[str, Formula] = {
         "(concordant − discordant) / √((n₀−n₁)(n₀−n₂)) over pairs; interval: bootstrap over architectures",
         "Kendall 1945 (τ-b)",
     ),
+    "regret": Formula(
+        "Regret",
+        "What trusting the supernet's favourite costs, among the architectures that were trained alone.",
+        "best standalone score − standalone score of the architecture with the best supernet score",
+    ),
+    "held": Formula(
+        "Chance to hold the best",
+        "How likely the true best candidate is among those retrained, by the supernet's τ.",
+        "P( #{n : X_n > X_best} < k ), Gaussian copula with ρ = sin(π·τ/2); interval: that of τ, at least Wilson's for "
+        "the share of concordant pairs",
+        "Kruskal 1958; Wilson 1927",
+    ),
     "turnover": Formula(
         "Turnover",
         "How much of the capital changes hands a day.",

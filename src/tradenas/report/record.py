@@ -18,6 +18,8 @@ from tradenas.report.schema import (
     Coupling,
     DataAudit,
     Environment,
+    Finalists,
+    InputRecord,
     LedgerCounts,
     RegimeRecord,
     SearchRecord,
@@ -45,7 +47,9 @@ class RunRecord:
         study: the resolved TOML text.
         environment, data: with what, and on what, it ran; always there.
         search, strategies, daily, coupling, verdict, ledger: stages; `None` until the study has reached them.
+        finalists: with the strategies: how many candidates were retrained, and what that is worth.
         regimes: with the strategies; `None` too where the study has none.
+        inputs: what each option is worth; `None` too where the study did not ask.
     """
 
     folder: Path
@@ -54,7 +58,9 @@ class RunRecord:
     data: DataAudit
     search: SearchRecord | None = None
     strategies: tuple[Strategy, ...] | None = None
+    finalists: Finalists | None = None
     regimes: RegimeRecord | None = None
+    inputs: InputRecord | None = None
     daily: Daily | None = None
     coupling: Coupling | None = None
     verdict: Verdict | None = None
@@ -135,7 +141,9 @@ def load_record(folder: str | Path) -> RunRecord:
         data=_need(folder / "data.json", DataAudit),
         search=_maybe(folder / "search" / "candidates.json", SearchRecord),
         strategies=None if strategies is None else strategies.strategies,
+        finalists=None if strategies is None else strategies.finalists,
         regimes=None if strategies is None else strategies.regimes,
+        inputs=_maybe(folder / "search" / "inputs.json", InputRecord),
         daily=read_daily(daily) if daily.exists() else None,
         coupling=_maybe(folder / "coupling.json", Coupling),
         verdict=_maybe(folder / "verdict.json", Verdict),

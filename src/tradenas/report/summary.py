@@ -71,6 +71,8 @@ def _statistics(record: RunRecord) -> list[str]:
     ]
     if record.coupling is not None:
         rows.append(("Supernet against standalone", plain(tau_words(record.coupling))))
+    if record.finalists is not None:
+        rows.append(("Finalists", plain(record.finalists.words)))
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from tradenas.errors import DivergedError
@@ -19,14 +18,14 @@ from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import seed_for
 from tradenas.study.bench import Bench
 from tradenas.study.searching import task_of
-from tradenas.train.evaluate import METRICS
 from tradenas.train.loop import Plan
 from tradenas.train.store import cut
+from tradenas.typing import FloatArray
 
 __all__ = ["why"]
 
 
-def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]]) -> dict[str, Any] | None:
+def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: FloatArray) -> dict[str, Any] | None:
     """The causes for `coupling.json`; None where the search has no supernet, or nothing may be spent.
 
     Of several supernets the first is looked at.  The study goes on without causes where training on leaves the finite
@@ -34,6 +33,7 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]]) -> dict[s
 
     Args:
         points: architectures with their scores alone, one a seed.
+        alone_N: merit of each when trained alone, more is better.
     """
     config, method = bench.config, bench.config.search
     if not config.trials.causes.paths or len(points) < 3 or not isinstance(method, OneShot):
@@ -57,7 +57,7 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]]) -> dict[s
                 [c.architecture for c, _ in points],
                 training=method.training,
                 budget=config.trials.causes,
-                alone_N=METRICS[config.rank_by] * np.array([np.mean(scores) for _, scores in points]),
+                alone_N=alone_N,
                 updates={n: [c / len(state.networks) for c in counts] for n, counts in state.updates.items()},
                 more=more,
                 teacher=state.teacher,

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from tradenas.errors import DivergedError
+from tradenas.search.parts.standalone import Standalone
 from tradenas.study.agreement import agreement, unmeasured
 from tradenas.study.bench import Bench
 from tradenas.study.causes import why
 from tradenas.study.searching import evaluator_of, found, search_fold
-from tradenas.train.evaluate import merit
+from tradenas.study.untrained import proxies
+from tradenas.train.evaluate import METRICS, merit
 from tradenas.train.store import cut
 from tradenas.trials.ledger import Trial
 
@@ -26,7 +28,7 @@ def couple(bench: Bench) -> dict[str, Any]:
     config = bench.config
     candidates = [c for c in found(bench.folder) if merit(c.scores, config.rank_by) > float("-inf")]
     count = min(config.trials.coupling, len(candidates))
-    if count < 3 or config.search.kind == "random_search":  # type: ignore[attr-defined]
+    if count < 3 or isinstance(config.search, Standalone):
         return unmeasured(config)
     chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
     fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
@@ -65,4 +67,9 @@ def couple(bench: Bench) -> dict[str, Any]:
     bench.ledger.record_many(trials)
     if len(points) < 3:
         return unmeasured(config, len(points))
-    return {**agreement(config, candidates, points), "causes": why(bench, points)}
+    alone_N = METRICS[config.rank_by] * np.array([np.mean(scores) for _, scores in points])
+    return {
+        **agreement(config, candidates, points),
+        "proxies": proxies(bench, [c.architecture for c, _ in points], alone_N),
+        "causes": why(bench, points, alone_N),
+    }

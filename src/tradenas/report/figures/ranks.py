@@ -81,5 +81,13 @@ def hover_points(coupling: Coupling) -> dict[str, object]:
             p.digest[:12],
             f"supernet {decimal(p.supernet, 3)}, rank {a:g}",
             f"alone {decimal(p.standalone, 3)}, rank {b:g}{spread}",
+            *_among(p),
         ])  # fmt: skip
     return {"x": x_N.tolist(), "y": y_N.tolist(), "text": told}
+
+
+def _among(point: CouplingPoint) -> list[str]:
+    """Between which ranks of all candidates other supernets might have put it."""
+    if point.rank_low is None or point.rank_high is None:
+        return []
+    return [f"{point.rank_low:.0f} to {point.rank_high:.0f} of all candidates"]

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+from tradenas.report.schema.coupling import (
+    Causes,
+    Chance,
+    Conflict,
+    Coupling,
+    CouplingPoint,
+    Finalists,
+    Finding,
+    Repair,
+    TauInterval,
+)
 from tradenas.report.schema.data import DataAudit, Environment, Target, Zone, Zones
 from tradenas.report.schema.judgement import (
     Champion,
     Costs,
-    Coupling,
-    CouplingPoint,
     Interval,
     LedgerCounts,
     Spa,
     StepM,
     SweepPoint,
-    TauInterval,
     Trials,
     Verdict,
 )
-from tradenas.report.schema.models import Candidate, SearchRecord, SeedRun, Strategies, Strategy, TracePoint, ZoneScores
+from tradenas.report.schema.models import (
+    Candidate,
+    InputRecord,
+    OptionEffect,
+    SearchRecord,
+    SeedRun,
+    Strategies,
+    Strategy,
+    TracePoint,
+    ZoneScores,
+)
 from tradenas.report.schema.regimes import RegimeRecord, RegimeScores, RegimeZone, RoutedAgainstSingle
 
 __all__ = [
     "Candidate",
+    "Causes",
     "Champion",
+    "Chance",
+    "Conflict",
     "Costs",
     "Coupling",
     "CouplingPoint",
     "DataAudit",
     "Environment",
+    "Finalists",
+    "Finding",
+    "InputRecord",
     "Interval",
     "LedgerCounts",
+    "OptionEffect",
     "RegimeRecord",
     "RegimeScores",
     "RegimeZone",
+    "Repair",
     "RoutedAgainstSingle",
     "SearchRecord",
     "SeedRun",

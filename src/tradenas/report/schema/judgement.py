@@ -9,57 +9,16 @@ from types import MappingProxyType
 __all__ = [
     "Champion",
     "Costs",
-    "Coupling",
-    "CouplingPoint",
     "Interval",
     "LedgerCounts",
     "Spa",
     "StepM",
     "SweepPoint",
-    "TauInterval",
     "Trials",
     "Verdict",
 ]
 
 EMPTY: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True, kw_only=True)
-class TauInterval:
-    """A Kendall tau with its bootstrap interval."""
-
-    tau: float | None = None
-    tau_low: float | None = None
-    tau_high: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CouplingPoint:
-    """One architecture scored by the supernet and by standalone trainings."""
-
-    digest: str
-    supernet: float | None
-    standalone: float | None
-    seeds: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coupling:
-    """`coupling.json`: how far the supernet's ranking can be believed; `ceiling` is standalone against standalone.
-
-    `proxies` is the same for numbers of untrained networks, which cost nothing.
-    """
-
-    metric: str
-    num: int
-    tau: float | None = None
-    tau_low: float | None = None
-    tau_high: float | None = None
-    spearman: float | None = None
-    top5_overlap: float | None = None
-    ceiling: TauInterval | None = None
-    proxies: Mapping[str, TauInterval] = field(default_factory=lambda: MappingProxyType({}))
-    points: tuple[CouplingPoint, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tradenas.report.schema.coupling import Finalists
 from tradenas.report.schema.regimes import RegimeRecord
 
-__all__ = ["Candidate", "SearchRecord", "SeedRun", "Strategies", "Strategy", "TracePoint", "ZoneScores"]
+__all__ = [
+    "Candidate",
+    "InputRecord",
+    "OptionEffect",
+    "SearchRecord",
+    "SeedRun",
+    "Strategies",
+    "Strategy",
+    "TracePoint",
+    "ZoneScores",
+]
 
 Number = int | float
 
@@ -42,6 +53,32 @@ class SearchRecord:
     num_params_max: int | None = None
     seconds: float | None = None
     trace: tuple[TracePoint, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionEffect:
+    """What one option of one choice is worth: merit with it less the mean merit with the others, all else equal."""
+
+    choice: str
+    option: str | int | float
+    value: float
+    effect: float
+    low: float
+    high: float
+    num: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRecord:
+    """`search/inputs.json`: what the first candidate reads, and what every option of the space is worth."""
+
+    metric: str
+    drawn: int
+    scored: int
+    read: int
+    indicators: int
+    chosen: Mapping[str, object]
+    effects: tuple[OptionEffect, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +139,5 @@ class Strategies:
     """`retrain/strategies.json`."""
 
     strategies: tuple[Strategy, ...]
+    finalists: Finalists | None = None
     regimes: RegimeRecord | None = None
