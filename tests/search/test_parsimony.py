@@ -8,6 +8,7 @@ import pytest
 
 from search.worlds import Told, market, spos, task
 from tradenas.errors import ConfigError
+from tradenas.search.parts.marginal import contrasts, effects
 from tradenas.search.parts.parsimony import (
     PARTS,
     part_merits,
@@ -107,6 +108,17 @@ def test_inputs_that_say_nothing_are_taken_away(searched):
     without = [c for c in more if c.architecture["input/feature/indicator0"] == "off"]
     assert without  # it was tried
     assert all(merit(c.scores, "ic") < merit(start.scores, "ic") - 0.1 for c in without)
+
+
+def test_the_planted_indicator_is_worth_something_and_no_other(searched):
+    one, state, _, _ = searched
+    drawn = contrasts(SPACE, 24, seed=1)
+    wanted = list({a for each in drawn.values() for contrast in each for a in contrast.values()})
+    merits = dict(zip(wanted, part_merits(one.scorer, state.networks, wanted), strict=True))
+    worth = {e.choice: e for e in effects(drawn, merits, seed=1) if e.option == "on"}
+    planted, *others = (worth[f"input/feature/{name}"] for name in TABLE)
+    assert planted.low > 0.1
+    assert all(abs(e.effect) < planted.effect / 3 for e in others)
 
 
 def test_no_candidate_is_lost_and_none_far_behind_is_taken(searched):

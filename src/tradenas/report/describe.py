@@ -11,12 +11,12 @@ from tradenas.report.schema import Strategy
 __all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "parts", "speaks"]
 
 LAYER = re.compile(r"layer(\d+)/(.+)")
-GROUP = "input/group/"
+SWITCH = re.compile(r"input/(?:group|feature)/(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureInput:
-    """What goes in."""
+    """What goes in; `groups` and `groups_off` hold single indicators too, where these are switched."""
 
     lookback: str | None
     transform: str | None
@@ -47,13 +47,13 @@ class Drawn:
 def parts(architecture: Mapping[str, object]) -> Drawn:
     """Sorts the choices of an architecture into input, layers and anything else; knows no fixed set of them."""
     given = {key: _word(value) for key, value in architecture.items()}
-    groups = {key.removeprefix(GROUP): value for key, value in given.items() if key.startswith(GROUP)}
+    groups = {found[1]: value for key, value in given.items() if (found := SWITCH.fullmatch(key))}
     shown = {"input/lookback", "input/transform", "depth"}
     layers: dict[int, dict[str, object]] = {}
     for key, value in architecture.items():
         if found := LAYER.fullmatch(key):
             layers.setdefault(int(found[1]), {})[found[2]] = value
-    more = [k for k in given if k.startswith("input/") and k not in shown and not k.startswith(GROUP)]
+    more = [k for k in given if k.startswith("input/") and k not in shown and not SWITCH.fullmatch(k)]
     return Drawn(
         input=ArchitectureInput(
             lookback=given.get("input/lookback"),

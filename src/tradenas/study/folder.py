@@ -116,6 +116,11 @@ class RunFolder:
         return self.path / "search" / "candidates.json"
 
     @property
+    def inputs(self) -> Path:
+        """What each option is worth; only where the study measures it."""
+        return self.path / "search" / "inputs.json"
+
+    @property
     def coupling(self) -> Path:
         return self.path / "coupling.json"
 

@@ -12,6 +12,7 @@ from tradenas.events import Events, Progress
 from tradenas.study.config import StudyConfig, read_config
 from tradenas.study.folder import RunFolder
 from tradenas.study.judging import judge_study
+from tradenas.study.marginal import measure_inputs
 from tradenas.study.market import prepare
 from tradenas.study.retraining import retrain
 from tradenas.study.searching import search
@@ -135,6 +136,7 @@ def run_in(
             folder.refuse_drift(config, allow=allow_drift)
         prepare(folder, config, events, base=base)
         search(folder, config, ledger, events)
+        measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
         judge_study(folder, config, ledger, events, again=again)
     facts = folder.read(folder.verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tradenas.report.record import RunRecord
-from tradenas.report.sections import charts, coupling, data, design, models, provenance, regimes, verdict
+from tradenas.report.sections import charts, coupling, data, design, inputs, models, provenance, regimes, verdict
 from tradenas.report.sections.parts import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -20,6 +20,7 @@ SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     regimes.regimes,
     charts.costs,
     design.champion,
+    inputs.inputs,
     coupling.coupling,
     models.candidates,
     data.audit,

@@ -1,0 +1,98 @@
+"""What the search reads, and what each input and each option is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tradenas.report.figures.effects import GROUP, SINGLE, digits, input_effects, is_switch, layer_effects, shown
+from tradenas.report.markup import el, join
+from tradenas.report.record import RunRecord
+from tradenas.report.schema import InputRecord, Interval, OptionEffect
+from tradenas.report.sections.parts import Section, absent, facts, figure, note
+from tradenas.report.wording import DASH, count, interval
+
+__all__ = ["findings", "inputs"]
+
+CAPTION = (
+    "Mean merit with an option less that with the other options of its choice, all else equal. Bars are 95 % bootstrap "
+    "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. "
+    "Averages over all architectures, good and bad: what suits the chosen one best may be another option."
+)
+#: Names listed before the rest is counted.
+NAMED = 6
+
+
+def inputs(record: RunRecord) -> Section | None:
+    """The section; `None` for a study that did not measure it."""
+    found = record.inputs
+    if found is None:
+        return None
+    body: list[object] = [
+        _chosen(found),
+        el("ul", join(el("li", words) for words in findings(found))),
+        figure(record, input_effects, caption=CAPTION) or absent("The space leaves no choice of inputs."),
+    ]
+    if drawn := figure(record, layer_effects):
+        body += [el("h3", "The network's choices"), drawn]
+    words = (
+        f"{count(found.drawn)} architectures were drawn at random, and each change of one choice was scored with the "
+    )
+    words += (
+        f"shared weights: {count(found.scored)} looks at the ranking rows besides those of the search, each a trial "
+    )
+    words += "in the ledger. None of them chose anything."
+    return Section(name="inputs", short="Inputs", title="Inputs", body=join([*body, note(words)]))
+
+
+def _chosen(found: InputRecord) -> object:
+    given = found.chosen
+    off = [name.removeprefix(GROUP).removeprefix(SINGLE) for name, v in given.items() if is_switch(name) and v == "off"]
+    lookback = given.get("input/lookback")
+    return facts([
+        ("Lookback", f"{lookback} candles" if lookback is not None else DASH),
+        ("Transform", given.get("input/transform", DASH)),
+        ("Indicators read", f"{count(found.read)} of {count(found.indicators)}"),
+        ("Switched off", ", ".join(off) or "none"),
+    ])  # fmt: skip
+
+
+def findings(found: InputRecord) -> list[str]:
+    """What was measured, in sentences: what adds, what harms, what adds nothing measurable."""
+    rows = shown(found, inputs=True)
+    said: list[str] = []
+    for kind, one, many in ((GROUP, "features", "features"), (SINGLE, "", "")):
+        switches = [e for e in rows if e.choice.startswith(kind)]
+        for verb, some in (
+            ("adds", sorted((e for e in switches if e.low > 0), key=lambda e: -e.effect)),
+            ("takes away", sorted((e for e in switches if e.high < 0), key=lambda e: e.effect)),
+        ):
+            said += [f"{_plain(e, kind, one)} {verb} {_worth(found, e)}." for e in some[:NAMED]]
+        nothing = [e for e in switches if e.low <= 0 <= e.high]
+        if nothing:
+            names = _list([e.choice.removeprefix(kind) for e in nothing])
+            ending = f" {many}" if many else ""
+            said.append(f"{names}{ending} {'add' if len(nothing) > 1 or many else 'adds'} nothing measurable.")
+    for choice, words in (("input/lookback", "A lookback of {} candles"), ("input/transform", "The transform {}")):
+        options = [e for e in rows if e.choice == choice]
+        better = sorted((e for e in options if e.low > 0), key=lambda e: -e.effect)
+        said += [f"{words.format(e.option)} adds {_worth(found, e)} to the mean of the others." for e in better[:1]]
+        if options and not better:
+            said.append(f"No {choice.removeprefix('input/')} is measurably better than the others.")
+    return said
+
+
+def _plain(effect: OptionEffect, kind: str, ending: str) -> str:
+    return f"{effect.choice.removeprefix(kind)} {ending}".rstrip().replace(" features", " features (as a group)")
+
+
+def _worth(found: InputRecord, effect: OptionEffect) -> str:
+    sign = -1.0 if effect.high < 0 else 1.0
+    low, high = sorted((sign * effect.low, sign * effect.high))
+    shown_as = interval(Interval(value=sign * effect.effect, low=low, high=high), digits(found.metric))
+    return f"{shown_as} {'less loss' if found.metric == 'loss' else found.metric.replace('_', ' ').replace('ic', 'IC')}"
+
+
+def _list(names: Sequence[str]) -> str:
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
