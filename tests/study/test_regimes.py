@@ -27,7 +27,8 @@ from tradenas.study.folder import RunFolder
 from tradenas.study.market import prepare
 from tradenas.study.regimes import RegimeConfig, shares
 from tradenas.study.routing import UNKNOWN, parts_of, route, specialists
-from tradenas.study.strategies import Speaker
+from tradenas.study.strategies import Speaker, trade
+from tradenas.train.backtest import Costs, Rule
 from tradenas.train.fit import fit
 from tradenas.train.loop import Training
 from tradenas.train.store import load_dataset, save_dataset
@@ -165,6 +166,24 @@ class TestRouter:
         assert told["calm 1"] == ["calm"]
         assert told["finalist 1"] == [None]
         assert sorted(told["routed"], key=str) == sorted([None, *REGIMES], key=str)
+
+    def test_outside_its_rows_a_voice_is_flat(self):
+        data, span = make_dataset(rows=400), Span(100, 400)
+        speak = {"rule": Rule(band=0.0), "costs": Costs(), "train": Span(0, 100)}
+        inside_T = np.arange(300) // 7 % 3 == 0
+
+        def traded(rows_T):
+            voice = Speaker(signal_T=np.ones(300), scale=1.0, banded=True, reach=1, rows_T=rows_T)
+            return trade(data, span, voice, **speak)
+
+        usable_T = data.usable(1)[span.slice]
+        gross_T = np.where(usable_T, data.bar_return_T[span.slice], 0.0)
+        assert traded(inside_T).result.gross_NT[0].tolist() == np.where(inside_T, gross_T, 0.0).tolist()
+        assert traded(None).result.gross_NT[0].tolist() == gross_T.tolist()
+        never = traded(np.zeros(300, bool))  # a regime that did not come up
+        assert never.scores == {}
+        assert not never.result.net_DN.any()
+        assert len(never.result.days_D) == len(traded(None).result.days_D)
 
     def test_the_routed_voice_is_that_of_the_regime_known_at_the_row(self):
         data = make_dataset(rows=400)
