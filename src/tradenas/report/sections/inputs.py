@@ -60,18 +60,20 @@ def findings(found: InputRecord) -> list[str]:
     """What was measured, in sentences: what adds, what harms, what adds nothing measurable."""
     rows = shown(found, inputs=True)
     said: list[str] = []
-    for kind, one, many in ((GROUP, "features", "features"), (SINGLE, "", "")):
-        switches = [e for e in rows if e.choice.startswith(kind)]
+    for kind, ending in ((GROUP, " features"), (SINGLE, "")):
+        switches, plural = [e for e in rows if e.choice.startswith(kind)], bool(ending)
         for verb, some in (
-            ("adds", sorted((e for e in switches if e.low > 0), key=lambda e: -e.effect)),
-            ("takes away", sorted((e for e in switches if e.high < 0), key=lambda e: e.effect)),
+            ("add" if plural else "adds", sorted((e for e in switches if e.low > 0), key=lambda e: -e.effect)),
+            (
+                "take away" if plural else "takes away",
+                sorted((e for e in switches if e.high < 0), key=lambda e: e.effect),
+            ),
         ):
-            said += [f"{_plain(e, kind, one)} {verb} {_worth(found, e)}." for e in some[:NAMED]]
-        nothing = [e for e in switches if e.low <= 0 <= e.high]
+            said += [f"{e.choice.removeprefix(kind)}{ending} {verb} {_worth(found, e)}." for e in some[:NAMED]]
+        nothing = [e.choice.removeprefix(kind) for e in switches if e.low <= 0 <= e.high]
         if nothing:
-            names = _list([e.choice.removeprefix(kind) for e in nothing])
-            ending = f" {many}" if many else ""
-            said.append(f"{names}{ending} {'add' if len(nothing) > 1 or many else 'adds'} nothing measurable.")
+            verb = "add" if plural or len(nothing) > 1 else "adds"
+            said.append(f"{_list(nothing)}{ending} {verb} nothing measurable.")
     for choice, words in (("input/lookback", "A lookback of {} candles"), ("input/transform", "The transform {}")):
         options = [e for e in rows if e.choice == choice]
         better = sorted((e for e in options if e.low > 0), key=lambda e: -e.effect)
@@ -79,10 +81,6 @@ def findings(found: InputRecord) -> list[str]:
         if options and not better:
             said.append(f"No {choice.removeprefix('input/')} is measurably better than the others.")
     return said
-
-
-def _plain(effect: OptionEffect, kind: str, ending: str) -> str:
-    return f"{effect.choice.removeprefix(kind)} {ending}".rstrip().replace(" features", " features (as a group)")
 
 
 def _worth(found: InputRecord, effect: OptionEffect) -> str:

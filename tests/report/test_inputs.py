@@ -1,0 +1,101 @@
+"""What the inputs are worth, on the page: the words say what the picture shows, and nothing is claimed that was not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from report.fake_run import build
+from tradenas.report.describe import describe
+from tradenas.report.figures.effects import input_effects, layer_effects
+from tradenas.report.html import render
+from tradenas.report.record import load_record
+from tradenas.report.schema import InputRecord, OptionEffect
+from tradenas.report.sections.inputs import findings, inputs
+
+
+def effect(choice, option, worth, half):
+    return OptionEffect(
+        choice=choice, option=option, value=0.02 + worth, effect=worth, low=worth - half, high=worth + half, num=20
+    )
+
+
+def switch(name, worth, half):
+    return [effect(name, "off", -worth, half), effect(name, "on", worth, half)]
+
+
+EFFECTS = (
+    effect("input/lookback", 5, -0.02, 0.01), effect("input/lookback", 20, 0.015, 0.005),
+    effect("input/lookback", 50, 0.005, 0.01), effect("input/transform", "zscore", 0.001, 0.01),
+    effect("input/transform", "rank", -0.001, 0.01), *switch("input/group/shape", 0.0005, 0.004),
+    *switch("input/feature/volume_ratio_20", 0.031, 0.01), *switch("input/feature/rsi_14", 0.001, 0.006),
+    *switch("input/feature/skew_20", -0.012, 0.004), effect("depth", 1, 0.002, 0.001),
+    effect("depth", 2, -0.002, 0.001), effect("layer0/op", "dense", 0.001, 0.003),
+    effect("layer0/op", "conv3", -0.001, 0.003),
+)  # fmt: skip
+FOUND = InputRecord(
+    metric="rank_ic", drawn=20, scored=412, read=2, indicators=9, effects=EFFECTS,
+    chosen={
+        "input/lookback": 20, "input/transform": "zscore", "input/group/shape": "off",
+        "input/feature/volume_ratio_20": "on", "input/feature/rsi_14": "on", "input/feature/skew_20": "off", "depth": 1,
+        "layer0/op": "dense",
+    },
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    return load_record(build(tmp_path_factory.mktemp("inputs")))
+
+
+def test_the_words_follow_from_the_intervals():
+    said = findings(FOUND)
+    assert said == [
+        "shape features add nothing measurable.",
+        "volume_ratio_20 adds 0.0310 [0.0210, 0.0410] rank IC.",
+        "skew_20 takes away 0.0120 [0.0080, 0.0160] rank IC.",
+        "rsi_14 adds nothing measurable.",
+        "A lookback of 20 candles adds 0.0150 [0.0100, 0.0200] rank IC to the mean of the others.",
+        "No transform is measurably better than the others.",
+    ]
+    volume = replace(FOUND, effects=tuple(switch("input/group/volume", 0.02, 0.01)))
+    assert findings(volume) == ["volume features add 0.0200 [0.0100, 0.0300] rank IC."]
+    many = replace(FOUND, effects=tuple(e for i in range(9) for e in switch(f"input/feature/f{i}", 0.0, 0.01)))
+    assert findings(many) == ["f0, f1, f2, f3, f4, f5 and 3 more add nothing measurable."]
+    assert findings(replace(FOUND, effects=(effect("input/feature/x", "on", 0.01, 0.001),), metric="loss")) == [
+        "x adds 0.0100 [0.0090, 0.0110] less loss."
+    ]
+
+
+def test_the_picture_has_a_row_an_option_and_marks_what_was_chosen(record):
+    record = replace(record, inputs=FOUND)
+    for width in (880, 350):
+        drawn = input_effects(record, width=width)
+        assert drawn.count('class="row"') == 3 + 2 + 1 + 3  # of a switch only `on`
+        assert drawn.count("· chosen") == 4
+        for words in ("Indicators, on less off", "Groups, on less off", "Lookback", "0.0310 [0.0210, 0.0410]"):
+            assert words in drawn
+        dots = [("hollow" in c, float(x)) for x, c in re.findall(r'<circle cx="([\d.]+)"[^>]*class="([a-z ]+)"', drawn)]
+        assert sum(hollow for hollow, _ in dots) == 5  # intervals across zero
+        assert all(0 < x < width for _, x in dots)
+        assert all(0 <= float(x) <= width for x in re.findall(r' x[12]="([\d.]+)"', drawn))
+        assert layer_effects(record, width=width).count('class="row"') == 4
+    assert "Layer 1: op" in layer_effects(record, width=880)
+    assert layer_effects(replace(record, inputs=replace(FOUND, effects=())), width=880) is None
+
+
+def test_the_page_has_the_section_where_it_was_measured(record):
+    assert inputs(record) is None
+    assert 'id="inputs"' not in render(record)
+    page = render(replace(record, inputs=FOUND))
+    for words in ('id="inputs"', "2 of 9", "20 candles", "shape, skew_20", "412 looks at the ranking rows"):
+        assert words in page
+    hostile = replace(FOUND, chosen={"input/lookback": "<script>", "input/feature/<b>": "off"}, metric="<i>")
+    assert "<script>alert" not in render(replace(record, inputs=hostile))
+    assert "&lt;script&gt; candles" in render(replace(record, inputs=hostile))
+
+
+def test_indicators_that_are_off_are_told_like_groups():
+    assert describe(FOUND.chosen) == "20 candles · zscore · without shape, skew_20 → dense"
