@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.worlds import QUICK, Told, space, spos, task
+from search.worlds import QUICK, Told, market, space, spos, task
 from tradenas.errors import ConfigError
 from tradenas.nn import Mode, hard
 from tradenas.search.parts import interference as gradients
@@ -153,6 +153,19 @@ class TestInterference:
             assert torch.allclose(mine, gradient, rtol=1e-3, atol=1e-5 * float(whole.norm())), name
             assert float(whole.norm()) == pytest.approx(float(mine.norm()))  # nothing outside the slice
         network.zero_grad(set_to_none=True)
+
+    def test_noise_pulls_all_paths_alike_and_is_no_agreement(self):
+        """Labels of nothing: on the same rows the shared filters are pulled one way, on others they are not."""
+        data = market()
+        noise = np.random.default_rng(8).normal(size=len(data)).astype(np.float32) * float(np.nanstd(data.y_T))
+        one = task(data=replace(data, y_T=noise), choices=space(**SMALL))
+        found = interference(
+            one, one.network(), sample_distinct(one.space, 6, seed=1, stream="x"), rows=384, segment=32
+        )
+        taps = next(c for c in found.kinds if c.kind == "input filters")
+        assert taps.same_rows.low > 0.9
+        assert abs(taps.other_rows.value) < 0.5
+        assert abs(taps.other_rows.value - taps.floor.value) < 0.1
 
     def test_paths_without_a_shared_weight_have_none(self):
         one = task(choices=space(**SMALL))
