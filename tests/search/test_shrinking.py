@@ -15,7 +15,7 @@ from tradenas.search.base import Candidate, run_search
 from tradenas.search.methods import once_for_all as module
 from tradenas.search.parts.merits import covering, option_merits, with_option, worst
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Chain
+from tradenas.space import Architecture, Chain, Choice, SearchSpace
 from tradenas.train import loop
 
 # --- options by their merit
@@ -42,11 +42,21 @@ def test_a_space_with_fewer_paths_is_listed_whole():
 
 
 def test_a_path_is_drawn_for_an_option_deep_down():
-    choices = space(depths=(1, 2, 3))
+    choices, ops = space(depths=(1, 2, 3)), set()
     for seed in range(20):
         a = with_option(choices, choices["layer2/activation"], "tanh", rng_for(seed, "x"))
         assert (a["depth"], a["layer2/activation"]) == (3, "tanh")
-        assert a["layer2/op"] in ("dense", "conv3")
+        ops.add(a["layer2/op"])
+    assert ops == {"dense", "conv3"}
+    chained = SearchSpace(
+        [
+            Choice(name="a", options=(1, 2, 3)),
+            Choice(name="b", options=("x", "y"), when={"a": (2, 3)}),
+            Choice(name="c", options=("on", "off"), when={"b": ("y",)}),
+        ]
+    )
+    some = [with_option(chained, chained["c"], "off", rng_for(seed, "x")) for seed in range(20)]
+    assert {tuple(a.values()) for a in some} == {(2, "y", "off"), (3, "y", "off")}
 
 
 def test_switches_of_which_one_must_be_on_are_covered():
