@@ -97,11 +97,13 @@ class Controller(nn.Module):
         for choice in space.choices:
             if math.comb(len(choice.options), choice.take) > MAX_VALUES:
                 raise SpaceError(
-                    choice.name, got=f"{choice.take} of {len(choice.options)} options", expected=f"{MAX_VALUES:,} ways"
+                    choice.name,
+                    got=f"{choice.take} of {len(choice.options)} options",
+                    expected=f"at most {MAX_VALUES:,} ways",
                 )
             self.values[choice.name], self.first[choice.name] = list(choice.values()), total
             total += len(self.values[choice.name])
-        self.cell = nn.utils.skip_init(nn.LSTMCell, policy.size, policy.size, bias=False)
+        self.cell = nn.utils.skip_init(nn.LSTMCell, policy.size, policy.size, bias=False)  # type: ignore[no-untyped-call]
         self.embedding_AH = nn.Parameter(torch.empty(total + 1, policy.size))  # the last one begins
         self.heads_AH = nn.Parameter(torch.empty(total, policy.size))
         generator = torch.Generator().manual_seed(seed_for(seed, "controller"))
@@ -198,11 +200,12 @@ class Reinforce:
         return -((reward_N - reward_N.new_tensor(baselines)) * log_p_N).mean(), log
 
     def update(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> dict[str, float]:
-        """One step; none where no score is finite."""
+        """One step; none where no score is finite, or nothing to choose."""
         if not any(math.isfinite(score) for score in scores):
             return {}
         loss, log = self.loss(architectures, scores)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        if loss.requires_grad:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
         return log
