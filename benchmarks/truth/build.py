@@ -73,6 +73,12 @@ def digest(w: World) -> str:
     return found.hexdigest()
 
 
+def moments(w: World) -> list[float]:
+    """Means and spreads of every column and of the labels: the same data on another machine, up to rounding."""
+    columns_TF = np.column_stack([w.data.x_TF, w.data.y_T / w.data.volatility_T])[w.fold.train.start : w.test.stop]
+    return [float(v) for v in np.concatenate([np.nanmean(columns_TF, axis=0), np.nanstd(columns_TF, axis=0)])]
+
+
 def about(worlds: list[World]) -> dict[str, Any]:
     """What the table was made with."""
     root = Path(__file__).resolve().parents[2]
@@ -88,6 +94,7 @@ def about(worlds: list[World]) -> dict[str, Any]:
         "worlds": {
             w.name: {
                 "data": digest(w),
+                "moments": moments(w),
                 "train": [w.fold.train.start, w.fold.train.stop],
                 "valid": [w.fold.valid.start, w.fold.valid.stop],
                 "test": [w.test.start, w.test.stop],
