@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from search.worlds import one_shot, random_search, spos, task
+from tradenas.search.parts.controller import Policy
 
 HERE = Path(__file__).parent
 EPOCHS = 10
@@ -22,6 +23,7 @@ METHODS = {
     "sandwich": lambda: one_shot("sandwich", training={"epochs": EPOCHS}, num_ranked=5),
     "progressive": lambda: one_shot("progressive", training={"epochs": EPOCHS}, num_ranked=5, paths=3, stages=3),
     "once_for_all": lambda: one_shot("once_for_all", training={"epochs": EPOCHS}, num_ranked=5),
+    "enas": lambda: one_shot("enas", training={"epochs": EPOCHS}, num_ranked=5, controller=Policy(steps=2, samples=4)),
 }
 
 
