@@ -67,36 +67,37 @@ def uniform(tensor: Tensor, fan_in: int, generator: torch.Generator, gain: float
         tensor.uniform_(-bound, bound, generator=generator)
 
 
-def batched(x_NBTC: Tensor, weight_NCO: Tensor, bias_NO: Tensor) -> Tensor:
+def batched(x_NBTC: Tensor, weight_NCO: Tensor, bias_NO: Tensor | None) -> Tensor:
     """The dense layers of N stacked networks, each on its own rows."""
-    y_NRO = torch.baddbmm(bias_NO[:, None], x_NBTC.flatten(1, 2), weight_NCO)
+    x_NRC = x_NBTC.flatten(1, 2)
+    y_NRO = x_NRC @ weight_NCO if bias_NO is None else torch.baddbmm(bias_NO[:, None], x_NRC, weight_NCO)
     return y_NRO.view(*x_NBTC.shape[:3], weight_NCO.shape[-1])
 
 
 class ElasticLinear(nn.Module):
     """A dense layer on each row."""
 
-    def __init__(self, c_in: int, c_out: int, *, gain: float = math.sqrt(2.0)) -> None:
+    def __init__(self, c_in: int, c_out: int, *, gain: float = math.sqrt(2.0), bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(c_out, c_in))
-        self.bias = nn.Parameter(torch.empty(c_out))
+        self.bias = nn.Parameter(torch.empty(c_out)) if bias else None
         self.gain = gain
 
     def reset(self, generator: torch.Generator) -> None:
         uniform(self.weight, self.weight.shape[1], generator, self.gain)
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         c_in = x_BTC.shape[-1]
+        out = width if isinstance(width, int) else self.weight.shape[-2]
+        bias = None if self.bias is None else self.bias[..., :out]
         if self.weight.ndim == 3:
-            out = width if isinstance(width, int) else self.weight.shape[1]
-            return gate(batched(x_BTC, self.weight[:, :out, :c_in].transpose(1, 2), self.bias[:, :out]), width)
-        if isinstance(width, int):
-            return F.linear(x_BTC, self.weight[:width, :c_in], self.bias[:width])
-        return F.linear(x_BTC, self.weight[:, :c_in], self.bias) * width
+            return gate(batched(x_BTC, self.weight[:, :out, :c_in].transpose(1, 2), bias), width)
+        return gate(F.linear(x_BTC, self.weight[:out, :c_in], bias), width)
 
     def count(self, c_in: int, width: int) -> Count:
-        return Count(parameters=c_in * width + width, macs=c_in * width)
+        return Count(parameters=c_in * width + (0 if self.bias is None else width), macs=c_in * width)
 
 
 class ElasticConv(nn.Module):

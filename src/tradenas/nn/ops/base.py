@@ -25,6 +25,8 @@ class Op(nn.Module, abc.ABC):
     stackable: bool = True
     #: Whether output channel c is input channel c plus something: `carried` is called.
     carries: bool = False
+    #: Whether it puts out zeros whatever comes in.
+    silent: bool = False
     #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
     places: tuple[int, ...] | None = None
 

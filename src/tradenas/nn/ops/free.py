@@ -7,7 +7,7 @@ from torch import Tensor
 from tradenas.nn.elastic import Count, Width
 from tradenas.nn.ops.base import OPS, Op
 
-__all__ = ["Skip"]
+__all__ = ["Skip", "Zero"]
 
 
 @OPS.register("skip")
@@ -18,6 +18,20 @@ class Skip(Op):
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.carried(x_BTC, width)
+
+    def count(self, c_in: int, width: int) -> Count:  # noqa: ARG002
+        return Count()
+
+
+@OPS.register("zero")
+class Zero(Op):
+    """Nothing: an edge of a cell that is not there."""
+
+    silent = True
+
+    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+        channels = width if isinstance(width, int) else len(width)
+        return x_BTC.new_zeros(*x_BTC.shape[:-1], channels)
 
     def count(self, c_in: int, width: int) -> Count:  # noqa: ARG002
         return Count()
