@@ -95,7 +95,8 @@ def _row(sheet: Sheet, found: InputRecord, effect: OptionEffect, x: Scale, y: fl
     cls, strong = ("champion", " strong") if chosen else ("finalist", "")
     middle, base = (y + 9, y + 13) if wide else (y + 25, y + 12)
     said = interval(Interval(value=effect.effect, low=effect.low, high=effect.high), digits(found.metric))
-    name = fit(_name(effect), (180 if wide else 170) - (56 if chosen else 0)) + (" · chosen" if chosen else "")
+    mark = " · chosen" if chosen and wide else ""  # on a phone bold letters have to do
+    name = fit(_name(effect), 180 - (56 if mark else 0) if wide else 150) + mark
     dot = "dot" if effect.low > 0 or effect.high < 0 else "hollow"
     sheet.add(
         "g",

@@ -15,8 +15,8 @@ __all__ = ["findings", "inputs"]
 
 CAPTION = (
     "Mean merit with an option less that with the other options of its choice, all else equal. Bars are 95 % bootstrap "
-    "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. "
-    "Averages over all architectures, good and bad: what suits the chosen one best may be another option."
+    "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. Bold "
+    "options were chosen. Averages over all architectures, good and bad: what suits the chosen one best may be another."
 )
 #: Names listed before the rest is counted.
 NAMED = 6
@@ -91,6 +91,6 @@ def _worth(found: InputRecord, effect: OptionEffect) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    if len(names) > NAMED:
+    if len(names) > NAMED + 1:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
