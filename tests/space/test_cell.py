@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Choice, crossover, mutate
-from tradenas.space.cell import CELL_OPS, Cell, Edge
+from tradenas.space import Architecture, Cell, Edge, Graph, crossover, mutate
 
 TINY = Cell(nodes=2, ops=("zero", "skip", "dense"))
 BENCH201 = Cell(inputs=1, nodes=3, take=0, output="last", ops=("skip", "zero", "conv3", "conv1", "pool"), cells=(1,))
@@ -30,7 +29,8 @@ def test_sizes_in_closed_form(nodes, take, inputs):
 
 def test_size_of_the_darts_cell():
     """(k + 1) k / 2 * 7^2 for k = 1..4: about 10^9 (DARTS, appendix A)."""
-    assert Cell(ops=CELL_OPS).space().size() == prod((k + 1) * k // 2 * 49 for k in range(1, 5))
+    seven = ("skip", "dense", "conv3", "conv5", "separable3", "dilated3", "mean5")
+    assert Cell(nodes=4, ops=seven).space().size() == prod((k + 1) * k // 2 * 49 for k in range(1, 5))
 
 
 def test_size_is_what_iteration_gives():
@@ -66,21 +66,21 @@ def test_samples_moves_and_restrictions(seed, inputs, take, output):
     fixed = space.fix(a)
     assert fixed.size() == 1
     assert next(iter(fixed)) == a
-    assert len(cell.edges(a)) == sum(min(take, j) if take else j for j in range(inputs, cell.num_nodes))
-    live = cell.live_edges(a)
-    assert set(live) <= set(cell.edges(a))
+    assert len(cell.graph.edges(a)) == sum(min(take, j) if take else j for j in range(inputs, cell.graph.num_nodes))
+    live = cell.graph.live_edges(a)
+    assert set(live) <= set(cell.graph.edges(a))
     assert list(live) == sorted(live, key=lambda e: (e.target, e.source))
-    assert set(live) == {e for e in cell.edges(a) if matters(cell, a, e)}
-    without = space.restrict({n: [o for o in CELL_OPS if o != "zero"] for n in (c.name for c in space.choices)
+    assert set(live) == {e for e in cell.graph.edges(a) if matters(cell, a, e)}
+    without = space.restrict({n: [o for o in cell.ops if o != "zero"] for n in (c.name for c in space.choices)
                               if n.endswith("/op")})  # fmt: skip
     assert all("zero" not in c.options for c in without.choices)
     best = without.sample(rng)
-    assert cell.output == "last" or cell.live_edges(best) == cell.edges(best)
+    assert cell.graph.output == "last" or cell.graph.live_edges(best) == cell.graph.edges(best)
 
 
 def matters(cell, architecture, edge):
     """By brute force: the edge lies on a path of ops other than zero from an input to an output node."""
-    edges = [e for e in cell.edges(architecture) if e.op != "zero"]
+    edges = [e for e in cell.graph.edges(architecture) if e.op != "zero"]
 
     def paths(node):
         yield (), node
@@ -89,8 +89,12 @@ def matters(cell, architecture, edge):
                 for rest, end in paths(e.target):
                     yield (e, *rest), end
 
-    ends = {cell.num_nodes - 1} if cell.output == "last" else set(range(cell.inputs, cell.num_nodes))
-    return any(edge in path and end in ends for i in range(cell.inputs) for path, end in paths(i))
+    ends = (
+        {cell.graph.num_nodes - 1}
+        if cell.graph.output == "last"
+        else set(range(cell.graph.inputs, cell.graph.num_nodes))
+    )
+    return any(edge in path and end in ends for i in range(cell.graph.inputs) for path, end in paths(i))
 
 
 def test_restricting_a_node_takes_its_other_edges_away():
@@ -109,7 +113,7 @@ def test_the_cells_of_nas_bench_201_that_pass_nothing():
     dead = 0
     for ops in product(("zero", "dense"), repeat=6):
         a = fixed | {f"cell/edge{i}-{j}/op": op for (i, j), op in zip(edges, ops, strict=True)}
-        if not BENCH201.live_edges(a):
+        if not BENCH201.graph.live_edges(a):
             dead += 4 ** ops.count("dense")  # four ops that are not zero
     assert dead == 341
     assert BENCH201.space().size() == 15_625
@@ -126,18 +130,18 @@ def architecture(cell, ops, sources=(), **others):
 def test_what_is_pruned():
     cell = Cell(inputs=1, nodes=3, take=0, output="last", ops=("zero", "skip", "dense"))
     dead_end = architecture(cell, {(0, 1): "dense", (0, 3): "skip"})
-    assert cell.live_edges(dead_end) == (Edge(0, 3, "skip"),)  # node 1 is not heard
+    assert cell.graph.live_edges(dead_end) == (Edge(0, 3, "skip"),)  # node 1 is not heard
     unfed = architecture(cell, {(0, 3): "skip", (1, 2): "dense", (2, 3): "dense"})
-    assert cell.live_edges(unfed) == (Edge(0, 3, "skip"),)  # nothing reaches node 1
+    assert cell.graph.live_edges(unfed) == (Edge(0, 3, "skip"),)  # nothing reaches node 1
     way = architecture(cell, {(0, 1): "dense", (1, 2): "skip", (2, 3): "dense"})
-    assert len(cell.live_edges(way)) == 3
-    assert cell.live_nodes(way) == (1, 2, 3)
+    assert len(cell.graph.live_edges(way)) == 3
+    assert cell.graph.live_nodes(way) == (1, 2, 3)
     wide = Cell(inputs=1, nodes=3, take=0, output="all", ops=("zero", "skip", "dense"))
-    assert wide.live_edges(dead_end) == (Edge(0, 1, "dense"), Edge(0, 3, "skip"))  # every node is heard
-    assert wide.live_nodes(dead_end) == (1, 3)
-    assert wide.live_edges(architecture(wide, {})) == ()
-    assert cell.count_op(way, "dense") == 2
-    assert cell.count_op(way, "skip") == 1
+    assert wide.graph.live_edges(dead_end) == (Edge(0, 1, "dense"), Edge(0, 3, "skip"))  # every node is heard
+    assert wide.graph.live_nodes(dead_end) == (1, 3)
+    assert wide.graph.live_edges(architecture(wide, {})) == ()
+    assert cell.graph.count_op(way, "dense") == 2
+    assert cell.graph.count_op(way, "skip") == 1
 
 
 @pytest.mark.parametrize(
@@ -151,19 +155,38 @@ def test_what_is_pruned():
 )
 def test_cells_that_nobody_reads(ops, want):
     cell = Cell(nodes=1, cells=(4,), ops=("zero", "skip", "dense"))
-    assert cell.live_cells(architecture(cell, ops)) == want
+    assert live_cells(cell, architecture(cell, ops)) == want
+
+
+def live_cells(cell, a):
+    return cell.graph.live_cells(a["cells"], [e.source for e in cell.graph.live_edges(a)])
 
 
 def test_one_input_reads_the_last_cell():
     cell = Cell(inputs=1, nodes=1, cells=(3,), ops=("zero", "dense"))
-    assert cell.live_cells(architecture(cell, {(0, 1): "dense"})) == (0, 1, 2)
+    assert live_cells(cell, architecture(cell, {(0, 1): "dense"})) == (0, 1, 2)
 
 
 def test_choices_of_the_inputs_come_first():
-    lookback = Choice(name="input/lookback", options=(5, 10))
-    space = TINY.space([lookback])
-    assert space.choices[0] is lookback
-    assert space.size() == 2 * TINY.space().size()
+    space = Cell(nodes=2, ops=("zero", "skip", "dense"), lookbacks=(5, 10), groups=("trend",)).space()
+    assert [c.name for c in space.choices][:4] == ["input/lookback", "input/transform", "input/group/trend", "cells"]
+    assert space.size() == 4 * TINY.space().size()
+    assert TINY.space({"a": "trend"}).at_least_one == {}
+    only = Cell(groups=("trend",)).space({"a": "trend"})
+    assert all(only.sample(rng_for(i, "on"))["input/group/trend"] == "on" for i in range(5))
+
+
+def test_the_graph_can_be_read_off_names():
+    for cell in (TINY, BENCH201, Cell(nodes=5, take=3)):
+        a = cell.space().sample(rng_for(1, "names"))
+        assert Graph.of(a, a["cell/output"]) == cell.graph
+        assert Graph.of((c.name for c in cell.space().choices), cell.output) == cell.graph
+
+
+def test_a_large_cell_is_counted_at_once():
+    """Seven nodes have 1.3 million ways to take two each."""
+    want = prod(comb(j, 2) * 9**2 for j in range(2, 9))
+    assert Cell(nodes=7).space().size() == want
 
 
 def test_search_and_retraining_share_their_choices():

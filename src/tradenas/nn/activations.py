@@ -26,7 +26,11 @@ def channel_dropout(x_BTC: Tensor, rate: float | Tensor, mode: Mode) -> Tensor:
 
     5x cheaper than a mask over every value (SPEED 2.1), and rows of a segment are nearly copies of each other anyway.
     """
-    if not mode.training or (mode.generator is None and not mode.generators) or (isinstance(rate, float) and rate == 0.0):
+    if (
+        not mode.training
+        or (mode.generator is None and not mode.generators)
+        or (isinstance(rate, float) and rate == 0.0)
+    ):
         return x_BTC
 
     def drawn(generator: torch.Generator | None, batch: int) -> Tensor:

@@ -1,13 +1,16 @@
 """What may be chosen, as data: no torch in here."""
 
 from tradenas.space.architecture import Architecture
+from tradenas.space.blueprint import BLUEPRINTS, SELF_ACTIVATED, WEIGHTLESS, Blueprint
+from tradenas.space.cell import CELL_OPS, Cell
 from tradenas.space.chain import CHAIN_OPS, Chain
 from tradenas.space.choice import Choice, Option, Picked
 from tradenas.space.evolve import crossover, mutate
+from tradenas.space.graph import Edge, Graph
 from tradenas.space.shares import option_shares
 from tradenas.space.space import SearchSpace, draw
 
 __all__ = [
-    "CHAIN_OPS", "Architecture", "Chain", "Choice", "Option", "Picked", "SearchSpace", "crossover", "draw", "mutate",
-    "option_shares",
+    "BLUEPRINTS", "CELL_OPS", "CHAIN_OPS", "SELF_ACTIVATED", "WEIGHTLESS", "Architecture", "Blueprint", "Cell", "Chain",
+    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "crossover", "draw", "mutate", "option_shares",
 ]  # fmt: skip

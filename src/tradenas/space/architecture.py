@@ -72,21 +72,27 @@ class Architecture(Mapping[str, Picked]):
         return cls(plain)
 
     def describe(self) -> str:
-        """One line for people: inputs first, then the layers.
+        """One line for people: inputs first, then the layers, or the cell and its edges.
 
         >>> Architecture({"input/lookback": 20, "layer0/op": "conv3", "layer0/width": 16}).describe()
         'lookback 20 | conv3 16'
+        >>> Architecture({"cells": 2, "cell/width": 8, "cell/edge0-2/op": "ema4", "cell/edge1-2/op": "zero"}).describe()
+        'cells 2 | 8 | 0-2 ema4, 1-2 zero'
         """
         parts: dict[str, list[str]] = {}
         for name, value in self._items.items():
             head, _, tail = name.partition("/")
-            if name == "depth" or value in ("none", 0.0):
+            if name in ("depth", "cell/output") or value in ("none", 0.0) or isinstance(value, tuple):
                 continue
-            if head == "input":
+            if name == "cells":
+                parts[name] = [f"cells {value}"]
+            elif tail.startswith("edge"):
+                parts.setdefault("edges", []).append(f"{tail.removeprefix('edge').removesuffix('/op')} {value}")
+            elif head == "input":
                 words = tail.removeprefix("group/").removeprefix("feature/")
                 if value == "off":
                     continue
                 parts.setdefault(head, []).append(words if value == "on" else f"{words} {value}")
             else:
                 parts.setdefault(head, []).append(f"drop {value}" if tail == "dropout" else str(value))
-        return " | ".join((", " if head == "input" else " ").join(words) for head, words in parts.items())
+        return " | ".join((", " if head in ("input", "edges") else " ").join(words) for head, words in parts.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -192,29 +194,22 @@ class SearchSpace:
             free = SearchSpace(self.choices)
             without = {n: [x for x in self[n].options if x != o] for n, o in self.at_least_one.items()}
             return free.size() - free.restrict(without).size()
-        needed = {name for choice in self.choices for name in choice.when}
-        return self._count(0, {}, needed)
-
-    def _count(self, at: int, picked: dict[str, Picked], needed: set[str]) -> int:
-        total = 1
-        for i in range(at, len(self.choices)):
-            choice = self.choices[i]
-            if not self.active(choice, picked):
-                continue
-            if choice.name in needed:
-                groups: dict[tuple[bool, ...], list[Picked]] = {}
-                for value in choice.values():
-                    key = tuple(
-                        bool(_taken(value) & set(later.when[choice.name]))
-                        for later in self.choices[i + 1 :]
-                        if choice.name in later.when
-                    )
-                    groups.setdefault(key, []).append(value)
-                return total * sum(
-                    len(same) * self._count(i + 1, {**picked, choice.name: same[0]}, needed) for same in groups.values()
-                )
-            total *= sum(1 for _ in choice.values())
-        return total
+        # What was picked so far, as far as a later choice asks for it, with the number of ways to get there.
+        ways: dict[tuple[tuple[str, Picked], ...], int] = {(): 1}
+        for at, choice in enumerate(self.choices):
+            asked = {name for later in self.choices[at + 1 :] for name in later.when}
+            after: dict[tuple[tuple[str, Picked], ...], int] = defaultdict(int)
+            for state, number in ways.items():
+                known = tuple((name, value) for name, value in state if name in asked)
+                if not self.active(choice, dict(state)):
+                    after[known] += number
+                elif choice.name not in asked:
+                    after[known] += number * math.comb(len(choice.options), choice.take)
+                else:
+                    for value in choice.values():
+                        after[*known, (choice.name, value)] += number
+            ways = after
+        return sum(ways.values())
 
     def __iter__(self) -> Iterator[Architecture]:
         """Every architecture, in the order of the options.  Mind `size()` first."""
