@@ -16,6 +16,8 @@ __all__ = ["Finding", "Repair", "Updates", "coadapted", "interfering", "undertra
 
 #: Under-trained: at least this share of what the paths know after training on is new.
 NEW = 0.05
+#: Under-trained too, where scores cannot tell: this share of the parts had too few updates to leave their start.
+STUCK = 0.5
 #: Interference: paths agree on less than AGREE of where their own gradients point, and more pairs oppose each other
 #: than noise makes; fewer than LESS more are none.
 AGREE, LESS = 0.5, 0.05
@@ -78,6 +80,8 @@ def undertrained(repair: Repair, had: Updates, training: Optimisation, epochs: i
     """Training on lifts the paths' scores, or brings their ranking nearer to standalone training."""
     by_score, by_rank = _state(repair.new, NEW), _state(repair.gain, 0.0)
     state: State = "found" if "found" in (by_score, by_rank) else by_score
+    if state == "open" and had.stuck >= STUCK * had.parts:
+        state = "found"
     rare = f"the rarest part, {had.rarest}, had {had.fewest:.0f} updates in {had.steps:,} steps"
     if state == "found":
         advice = f"Train longer: search.training.epochs above {training.epochs} (double it first); {rare}."

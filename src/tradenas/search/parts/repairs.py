@@ -175,21 +175,21 @@ def _ridge(
     """
     if np.isinf(penalty):
         return np.zeros(h_TC.shape[1])
-    h_NC, output_N, y_N = h_TC[rows_T], output_T[rows_T], y_T[rows_T]
-    size_C = h_NC.var(axis=0)
-    hold_C = penalty * len(h_NC) * np.where(size_C > 0, size_C, 1.0)
+    h_NC, output_N, y_N = (torch.from_numpy(values_T[rows_T]) for values_T in (h_TC, output_T, y_T))
+    size_C = h_NC.var(dim=0, correction=0)
+    hold_C = penalty * len(h_NC) * torch.where(size_C > 0, size_C, 1.0)
     hold_C[-1] = 1e-9
-    change_C = np.zeros(h_NC.shape[1])
+    change_C = torch.zeros(h_NC.shape[1], dtype=torch.float64)
     for _ in range(8 if kind == "binary" else 1):
         signal_N = output_N + h_NC @ change_C
         if kind == "binary":
-            chance_N = 1.0 / (1.0 + np.exp(-np.clip(signal_N, -30, 30)))
-            weight_N, error_N = np.maximum(chance_N * (1 - chance_N), 1e-6), y_N - chance_N
+            chance_N = torch.sigmoid(signal_N)
+            weight_N, error_N = (chance_N * (1 - chance_N)).clamp_min(1e-6), y_N - chance_N
         else:
-            weight_N, error_N = np.ones(len(y_N)), y_N - signal_N
-        curve_CC = (h_NC * weight_N[:, None]).T @ h_NC + np.diag(hold_C)
-        change_C = change_C + np.linalg.solve(curve_CC, h_NC.T @ error_N - hold_C * change_C)
-    return change_C
+            weight_N, error_N = torch.ones_like(y_N), y_N - signal_N
+        curve_CC = (h_NC * weight_N[:, None]).T @ h_NC + torch.diag(hold_C)
+        change_C = change_C + torch.linalg.solve(curve_CC, h_NC.T @ error_N - hold_C * change_C)
+    return np.asarray(change_C.numpy())
 
 
 def _rows(task: Task, reach: int, segment: int) -> tuple[Objective, Segments]:
