@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, t
 
 from tradenas.seeds import rng_for
 from tradenas.stats import mean_rank, top_k_overlap
@@ -20,11 +21,13 @@ __all__ = ["Measured", "held_against"]
 Array = npt.NDArray[np.float64]
 #: Supernets that are put together, and how many of the best are retrained.
 TOGETHER, RETRAINED = 4, 5
+#: Groups of four are drawn from all runs of a method; they overlap, so their spread says nothing.
+MOST_GROUPS = 70
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Means over seeds; `spread` is the standard deviation of tau over them.
+    """Means over seeds; `spread` is half the width of the 95 % t-interval of tau over them.
 
     Attributes:
         method: with its settings; `x4` where the mean rank of four supernets was taken.
@@ -55,7 +58,7 @@ class Measured:
     @staticmethod
     def head() -> str:
         names = (
-            "method", "seeds", "cost in trainings", "tau (sd)", "/ ceiling", "tau, best quarter", "/ ceiling",
+            "method", "seeds", "cost in trainings", "tau (+-)", "/ ceiling", "tau, best quarter", "/ ceiling",
             "top-5 regret", "later", "random at that cost", "later", "top-10 overlap",
         )  # fmt: skip
         return f"| {' | '.join(names)} |\n|{' --- |' * len(names)}"
@@ -89,14 +92,24 @@ def held_against(
         found.append(merit_N)
         costs.append(row["seconds"] / row["training_s"])
     measured = [_measured(table, world, metric, spec, found, float(np.mean(costs)))]
-    groups = [found[i : i + TOGETHER] for i in range(0, len(found) - TOGETHER + 1, TOGETHER)]
+    groups = list(combinations(found, TOGETHER))[:MOST_GROUPS]
     if "proxy" not in rows[0]["scores"] and groups:
         together = [-mean_rank(np.nan_to_num(np.array(group), neginf=-1e9)) for group in groups]
-        measured.append(_measured(table, world, metric, f"{spec} x4", together, TOGETHER * float(np.mean(costs))))
+        measured.append(
+            _measured(table, world, metric, f"{spec} x4", together, TOGETHER * float(np.mean(costs)), independent=False)
+        )
     return measured
 
 
-def _measured(table: Table, world: str, metric: str, name: str, found: Sequence[Array], cost: float) -> Measured:
+def half_width(values: Sequence[float], level: float = 0.95) -> float:
+    """Half of the t-interval of a mean; NaN where there is one value only."""
+    num = len(values)
+    return float(t.ppf(0.5 + level / 2, num - 1) * np.std(values, ddof=1) / np.sqrt(num)) if num > 1 else float("nan")
+
+
+def _measured(
+    table: Table, world: str, metric: str, name: str, found: Sequence[Array], cost: float, *, independent: bool = True
+) -> Measured:
     truth_N, later_N = table.truth(world, metric), table.truth(world, metric, zone="test")
     top = truth_N >= np.quantile(truth_N, 0.75)
     taus = [float(kendalltau(m, truth_N).statistic) for m in found]
@@ -109,10 +122,10 @@ def _measured(table: Table, world: str, metric: str, name: str, found: Sequence[
         seeds=len(found),
         trainings=cost,
         tau=float(np.mean(taus)),
-        spread=float(np.std(taus, ddof=1)) if len(taus) > 1 else float("nan"),
+        spread=half_width(taus) if independent else float("nan"),
         share=float(np.mean(taus)) / table.ceiling(world, metric).one_against_rest,
         top_tau=float(np.mean(tops)),
-        top_share=float(np.mean(tops)) / table.ceiling(world, metric, among=top).one_against_rest,
+        top_share=float(np.mean(tops)) / table.ceiling(world, metric, best=0.25).one_against_rest,
         regret=float(np.mean([truth_N.max() - truth_N[k] for k in kept])),
         later=float(np.mean([later_N.max() - later_N[k] for k in kept])),
         random=regret,

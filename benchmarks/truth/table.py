@@ -101,15 +101,24 @@ class Table:
         """The mean over seeds, shape (N,)."""
         return self.scores(world, metric, zone=zone).mean(axis=1)
 
-    def ceiling(
-        self, world: str, metric: str, *, zone: str = "valid", among: npt.NDArray[np.bool_] | None = None
-    ) -> Ceiling:
-        """Agreement of the trainings with each other, over all architectures or those `among`."""
-        scores_NS = self.scores(world, metric, zone=zone)[slice(None) if among is None else among]
-        rest = [np.delete(scores_NS, s, axis=1).mean(axis=1) for s in range(scores_NS.shape[1])]
-        taus = [kendall(scores_NS[:, s], rest[s], reps=2).tau for s in range(scores_NS.shape[1])]
+    def ceiling(self, world: str, metric: str, *, zone: str = "valid", best: float = 1.0) -> Ceiling:
+        """Agreement of the trainings with each other.
+
+        Args:
+            best: over this share of the architectures only, those that are best by the mean that is compared with, as
+                a proxy is judged.  Best by the mean of all seeds would let each seed speak on who is in, and push the
+                tau among those who are below 0.
+        """
+        scores_NS = self.scores(world, metric, zone=zone)
+        taus = []
+        for s in range(scores_NS.shape[1]):
+            rest_N = np.delete(scores_NS, s, axis=1).mean(axis=1)
+            among_N = rest_N >= np.quantile(rest_N, 1.0 - best)
+            taus.append(kendall(scores_NS[among_N, s], rest_N[among_N], reps=2).tau)
+        first_N, second_N = scores_NS[:, 0], scores_NS[:, 1]
+        among_N = first_N >= np.quantile(first_N, 1.0 - best)
         return Ceiling(
-            one_against_rest=float(np.mean(taus)), first_second=tau_ceiling(scores_NS[:, 0], scores_NS[:, 1])
+            one_against_rest=float(np.mean(taus)), first_second=tau_ceiling(first_N[among_N], second_N[among_N])
         )
 
     @cached_property
