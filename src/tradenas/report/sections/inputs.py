@@ -15,8 +15,9 @@ __all__ = ["findings", "inputs"]
 
 CAPTION = (
     "Mean merit with an option less that with the other options of its choice, all else equal. Bars are 95 % bootstrap "
-    "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. Bold "
-    "options were chosen. Averages over all architectures, good and bad: what suits the chosen one best may be another."
+    "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. "
+    "Options in bold were chosen. Averages over all architectures, good and bad: what suits the chosen one best may be "
+    "another."
 )
 #: Names listed before the rest is counted.
 NAMED = 6
