@@ -159,6 +159,16 @@ def test_crowding_by_hand():
     assert apart_N[1:3] == pytest.approx([(0.4 + 0.5) / 2, (0.9 + 0.6) / 2])
 
 
+def test_survivors_are_the_first_front_and_the_least_crowded_of_the_next():
+    """One point that beats all; of the second front both ends and, of two between them, the one that is further off."""
+    some = tuple(sample_distinct(GRID, 5, seed=0, stream="x"))
+    merits, params = (20.0, 0.0, -1.0, -6.0, -10.0), (0.0, 10.0, 9.0, 5.0, 0.5)
+    history = History(architectures=some, merits=merits, values={"params": params})
+    assert NSGA2().fronts(history) == (0, 1, 1, 1, 1)
+    assert set(NSGA2(population=4).survivors(history)) == {some[i] for i in (0, 1, 3, 4)}
+    assert NSGA2(population=1).survivors(history) == [some[0]]
+
+
 def test_each_objective_has_its_own_better_direction():
     some = tuple(sample_distinct(GRID, 3, seed=0, stream="x"))
     values = {"loss": (1.0, 2.0, 3.0), "ic": (0.1, math.nan, 0.3), "macs": (5.0, 6.0, 7.0), "ic/calm": (0.0, 0.1, 0.2)}
