@@ -25,6 +25,7 @@ from tradenas.search.base import METHODS
 from tradenas.search.methods import SPOS
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.oneshot import OneShot
+from tradenas.space import BLUEPRINTS
 from tradenas.study.config import StudyConfig
 from tradenas.train.evaluate import METRICS
 from tradenas.train.fees import COSTS
@@ -132,6 +133,9 @@ def section(path: str, kind: type[Any], defaults: Any, about: str = "", base: An
                 continue  # stands by itself, below
             if inner == "search":
                 lines += searches()
+            elif inner == "space":
+                for name in BLUEPRINTS:
+                    lines += section("space", BLUEPRINTS[name], BLUEPRINTS[name](), f', kind = "{name}"')
             elif not hasattr(base, part.name) or getattr(base, part.name) != value:
                 lines += section(inner, type(value), value, about if path == "search" else "")
     return lines

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradenas.report import load_record, write_report
     from tradenas.search.base import Candidate, Scorer, Task, run_search
     from tradenas.search.methods import SPOS, RandomSearch
-    from tradenas.space import Architecture, Chain, Choice, SearchSpace
+    from tradenas.space import Architecture, Cell, Chain, Choice, SearchSpace
     from tradenas.splits import Span, make_zones, walk_forward
     from tradenas.study import Study, StudyConfig, StudyResult
     from tradenas.train.backtest import Costs, Rule, backtest
@@ -41,7 +41,7 @@ _WHERE = {
     "tradenas.report": ("load_record", "write_report"),
     "tradenas.search.base": ("Candidate", "Scorer", "Task", "run_search"),
     "tradenas.search.methods": ("SPOS", "RandomSearch"),
-    "tradenas.space": ("Architecture", "Chain", "Choice", "SearchSpace"),
+    "tradenas.space": ("Architecture", "Cell", "Chain", "Choice", "SearchSpace"),
     "tradenas.splits": ("Span", "make_zones", "walk_forward"),
     "tradenas.study": ("Study", "StudyConfig", "StudyResult"),
     "tradenas.train.backtest": ("Costs", "Rule", "backtest"),
@@ -55,7 +55,7 @@ _WHERE = {
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
-    "SPOS", "Architecture", "Candidate", "Candles", "Chain", "Choice", "Costs", "Dataset", "Evaluator", "Layout",
+    "SPOS", "Architecture", "Candidate", "Candles", "Cell", "Chain", "Choice", "Costs", "Dataset", "Evaluator", "Layout",
     "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Scorer", "SearchSpace", "Span", "Study",
     "StudyConfig", "StudyResult", "Target", "Task", "TradenasError", "Training", "alpha158", "audit", "backtest",
     "build_dataset", "build_table", "feature", "fit", "hard", "load_record", "make_zones", "planted", "read_candles",

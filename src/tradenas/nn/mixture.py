@@ -42,14 +42,14 @@ def soft(space: SearchSpace, architecture: Architecture, *, dtype: torch.dtype =
 
 
 def weighting(choice: Choice, mixture: Mixture) -> Weighting:
-    """What the mixture says of a choice; a choice with one option need not be there.
+    """What the mixture says of a choice; one without an alternative need not be there.
 
     Raises:
         MixtureError: the choice is missing, the index is outside the options, or the weights have another length.
     """
     if choice.name not in mixture:
-        if len(choice.options) == 1:
-            return 0
+        if len(choice.options) == choice.take:
+            return 0 if choice.take == 1 else tuple(range(choice.take))
         raise MixtureError(
             choice.name,
             got="nothing",

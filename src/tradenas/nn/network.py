@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError, SpaceError
+from tradenas.nn.cells import CellStack
 from tradenas.nn.elastic import Count, ElasticLinear
 from tradenas.nn.inputs import Inputs, Layout
 from tradenas.nn.mixture import Mixture, weighting
@@ -25,13 +26,15 @@ class Network(nn.Module):
     A search method never changes it: it passes a `Mixture`.  An index runs one op or slices to one width; weights
     mix ops and gate widths.  With one option left everywhere it is the standalone network, and needs no mixture.
 
-    The signal is the sum of two: what the layers make of the inputs, and the inputs' filters themselves, which are so
+    The body is a chain of layers or a stack of cells, whichever the space has choices for.
+
+    The signal is the sum of two: what the body makes of the inputs, and the inputs' filters themselves, which are so
     the coefficients of a linear autoregression over the lookback (the highway of LSTNet, Lai et al. 2018,
     arXiv:1703.07015; wide and deep, Cheng et al. 2016, arXiv:1606.07792).  Without it the taps of a supernet learn
     nothing: every op would pull them its own way (measured: docs/results.md).
 
     Args:
-        space: the choices, from `Chain(...).space()`; a restricted space makes a smaller network.
+        space: the choices, from `Chain(...).space()` or `Cell(...).space()`; a restricted one makes a smaller network.
         layout: how the columns of the feature table stand.
         seed: of the initial weights.  Each tensor has a stream named after it, so no tensor depends on another.
         mix: how a layer's ops come together under weights.
@@ -56,19 +59,24 @@ class Network(nn.Module):
     def __init__(self, space: SearchSpace, layout: Layout, *, seed: int = 0, mix: Mix = weighted_sum) -> None:
         super().__init__()
         self.space, self.layout, self.mix = space, layout, mix
-        self.depth = space["depth"]
+        self.depth = space["cells" if "cells" in space else "depth"]
         self.inputs = Inputs(space, layout)
         channels = 2 * self.inputs.features
         self.layers = nn.ModuleList()
-        for i in range(max(int(d) for d in self.depth.options)):
-            layer = Layer(f"layer{i}", space, channels, mix=mix)
-            self.layers.append(layer)
-            channels = layer.c_out
-        for op in self._layer(0).ops.values():
-            op.places = self.inputs.places
-        self.heads = nn.ModuleDict(
-            {str(d): ElasticLinear(self._layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
-        )
+        self.stack: CellStack | None = None
+        if "cells" in space:
+            self.stack = CellStack(space, channels, mix=mix)
+            self.heads = nn.ModuleDict({str(d): self.stack.head() for d in self.depth.options})
+        else:
+            for i in range(max(int(d) for d in self.depth.options)):
+                layer = Layer(f"layer{i}", space, channels, mix=mix)
+                self.layers.append(layer)
+                channels = layer.c_out
+            for op in self._layer(0).ops.values():
+                op.places = self.inputs.places
+            self.heads = nn.ModuleDict(
+                {str(d): ElasticLinear(self._layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
+            )
         for name, module in self.named_modules():
             if reset := getattr(module, "reset", None):
                 reset(torch.Generator().manual_seed(seed_for(seed, "weights", name)))
@@ -88,10 +96,13 @@ class Network(nn.Module):
             share = {depths[which if isinstance(which, int) else which[0]]: torch.ones(())}
         x_BTC = self.inputs(x_BTF, mixture)
         signal_BT = x_BTC[..., self.inputs.features :].sum(-1)
+        done = {} if self.stack is None else self.stack(x_BTC, share, mixture, mode)
         for i in range(max(share)):
-            x_BTC = self._layer(i)(x_BTC, mixture, mode)
+            if self.stack is None:
+                x_BTC = self._layer(i)(x_BTC, mixture, mode)
             if i + 1 in share:
-                read_BT = self.heads[str(i + 1)](x_BTC, 1).squeeze(-1)
+                read = x_BTC if self.stack is None else done.get(i, {})
+                read_BT = self.heads[str(i + 1)](read, 1).squeeze(-1)
                 signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
 
@@ -148,9 +159,13 @@ class Network(nn.Module):
         """
         if architecture is None:
             lookback = max(int(str(n)) for n in self.space["input/lookback"].options)
+            if self.stack is not None:
+                return lookback + self.stack.reach()
             layers = [self._layer(i) for i in range(len(self.layers))]
             return lookback + sum(max(layer.reach(str(o)) for o in layer.op.options) for layer in layers)
         rows = int(str(architecture["input/lookback"]))
+        if self.stack is not None:
+            return rows + self.stack.reach(architecture)
         for i in range(int(str(architecture["depth"]))):
             op = architecture[f"layer{i}/op"]
             rows += max(self._layer(i).reach(str(o)) for o in (op if isinstance(op, tuple) else (op,)))
@@ -161,6 +176,8 @@ class Network(nn.Module):
         self.space.check(architecture)
         features, total = self.inputs.count(architecture)
         channels = 2 * features
+        if self.stack is not None:
+            return total + self.stack.count(architecture, channels)
         for i in range(int(str(architecture["depth"]))):
             op, width = str(architecture[f"layer{i}/op"]), architecture[f"layer{i}/width"]
             if not isinstance(width, int):

@@ -1,4 +1,4 @@
-"""A layer of the chain: an op, then its norm, activation and dropout, each of them a choice."""
+"""A layer of a chain or an edge of a cell: an op, then its norm, activation and dropout, each of them a choice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tradenas.nn.mixture import Mixture, Weighting, expected, weighting
 from tradenas.nn.mode import Mode
 from tradenas.nn.norms import NORMS, Norm
 from tradenas.nn.ops import OPS, Op
-from tradenas.space import Choice, Picked, SearchSpace
+from tradenas.space import SELF_ACTIVATED, WEIGHTLESS, Choice, Picked, SearchSpace
 
 __all__ = ["Layer", "Mix", "weighted_sum"]
 
@@ -22,53 +22,76 @@ Branch = Callable[[int, Tensor, Width], Tensor]
 
 
 class Mix(Protocol):
-    """How the branches of a slot come together under weights: the one hook that a search method may set."""
+    """How the branches of a slot come together: the one hook that a search method may set.
 
-    def __call__(self, branch: Branch, x_BTC: Tensor, weights_O: Tensor, width: Width) -> Tensor: ...
+    `which` is the index of the one op that runs, the indices of several whose mean is taken, or a weight for each.
+    """
+
+    def __call__(self, branch: Branch, x_BTC: Tensor, which: Weighting, width: Width) -> Tensor: ...
 
 
-def weighted_sum(branch: Branch, x_BTC: Tensor, weights_O: Tensor, width: Width) -> Tensor:
+def weighted_sum(branch: Branch, x_BTC: Tensor, which: Weighting, width: Width) -> Tensor:
     """DARTS eq. 2: the sum of the branches by their weights."""
-    parts = [weights_O[o] * branch(o, x_BTC, width) for o in range(len(weights_O))]
-    return torch.stack(parts).sum(0)
+    if isinstance(which, Tensor):
+        parts = [which[o] * branch(o, x_BTC, width) for o in range(len(which))]
+        return torch.stack(parts).sum(0)
+    if isinstance(which, int):
+        return branch(which, x_BTC, width)
+    return torch.stack([branch(o, x_BTC, width) for o in which]).mean(0)
 
 
 class Layer(nn.Module):
-    """One layer over the choices `<name>/{op,width,activation,norm,dropout}`.
+    """One op of several over the choices `<name>/op` and `<common>/{width,activation,norm,dropout}`.
 
     Several ops at once, as a tuple of indices, give the mean of what each of them makes.
+
+    Args:
+        name: of the layer of a chain, or of the edge of a cell.
+        common: whose width and what follows the op; the layer's own where it is not given.
+        label: of its batch norms, where several layers have one name.
     """
 
-    def __init__(self, name: str, space: SearchSpace, c_in: int, *, mix: Mix = weighted_sum) -> None:
+    def __init__(
+        self,
+        name: str,
+        space: SearchSpace,
+        c_in: int,
+        *,
+        mix: Mix = weighted_sum,
+        common: str | None = None,
+        label: str | None = None,
+    ) -> None:
         super().__init__()
-        self.name, self.mix = name, mix
-        self.op, self.width = space[f"{name}/op"], space[f"{name}/width"]
-        self.after = {w: space[f"{name}/{w}"] for w in ("norm", "activation", "dropout") if f"{name}/{w}" in space}
+        self.name, self.label, self.mix = name, label or name, mix
+        common = common or name
+        self.op, self.width = space[f"{name}/op"], space[f"{common}/width"]
+        self.after = {w: space[f"{common}/{w}"] for w in ("norm", "activation", "dropout") if f"{common}/{w}" in space}
         self.c_out = max(int(w) for w in self.width.options)
         self.ops: dict[str, Op]
         self.ops = nn.ModuleDict({str(o): OPS[str(o)](c_in, self.c_out) for o in self.op.options})  # type: ignore[assignment]
-        norms = self.after["norm"].options if "norm" in self.after else ()
+        norms = self.after["norm"].options if any(self.has("norm", str(o)) for o in self.op.options) else ()
         self.norms: dict[str, Norm]
         self.norms = nn.ModuleDict({str(n): NORMS[str(n)](self.c_out) for n in norms})  # type: ignore[assignment]
 
+    def has(self, what: str, op: str) -> bool:
+        """Whether an op is followed by a norm, an activation or a dropout."""
+        if what not in self.after or op in (SELF_ACTIVATED if what == "activation" else WEIGHTLESS):
+            return False
+        return op in self.after[what].when.get(self.op.name, self.op.options)
+
     def forward(self, x_BTC: Tensor, mixture: Mixture, mode: Mode) -> Tensor:
         width = width_of(self.width, weighting(self.width, mixture))
-        which = weighting(self.op, mixture)
 
         def branch(option: int, x: Tensor, width: Width) -> Tensor:
             name = str(self.op.options[option])
             return self.finish(name, self.ops[name](x, width), width, mixture, mode)
 
-        if isinstance(which, Tensor):
-            return self.mix(branch, x_BTC, which, width)
-        if isinstance(which, int):
-            return branch(which, x_BTC, width)
-        return torch.stack([branch(o, x_BTC, width) for o in which]).mean(0)
+        return self.mix(branch, x_BTC, weighting(self.op, mixture), width)
 
     def finish(self, op: str, y_BTC: Tensor, width: Width, mixture: Mixture, mode: Mode) -> Tensor:
         """Norm, activation and dropout, where this op has them."""
         for what, choice in self.after.items():
-            if op in choice.when.get(self.op.name, self.op.options):
+            if self.has(what, op):
                 weights = weighting(choice, mixture)
                 y_BTC = self.step(what, choice, weights, y_BTC, width, mode, op)
         return y_BTC
@@ -82,7 +105,7 @@ class Layer(nn.Module):
 
         def apply(option: Picked) -> Tensor:
             if what == "norm":
-                return self.norms[str(option)](y_BTC, width, mode, f"{self.name}/{op}/{option}")
+                return self.norms[str(option)](y_BTC, width, mode, f"{self.label}/{op}/{option}")
             return gate(ACTIVATIONS[str(option)](y_BTC), width)
 
         if isinstance(weights, Tensor):
@@ -95,7 +118,8 @@ class Layer(nn.Module):
 
     def count(self, op: str, c_in: int, width: int, norm: str | None) -> Count:
         """Parameters and multiply-accumulates per candle of one path through this layer."""
-        return self.ops[op].count(c_in, width) + (self.norms[norm].count(width) if norm else Count())
+        own = self.ops[op].count(c_in, width)
+        return own + self.norms[norm].count(width) if norm and self.has("norm", op) else own
 
 
 def _one(weights: int | tuple[int, ...]) -> int:

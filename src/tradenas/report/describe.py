@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradenas.report.schema import Strategy
+from tradenas.space import Architecture, Graph
 
-__all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "parts", "speaks"]
+__all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "live_edges", "parts", "speaks"]
 
 LAYER = re.compile(r"layer(\d+)/(.+)")
 SWITCH = re.compile(r"input/(?:group|feature)/(.+)")
@@ -64,9 +65,27 @@ def parts(architecture: Mapping[str, object]) -> Drawn:
         ),
         layers=tuple(_layer(index, layers[index]) for index in sorted(layers)),
         other=tuple(
-            (k, v) for k, v in given.items() if not k.startswith("input/") and k not in shown and not LAYER.fullmatch(k)
+            (k, v)
+            for k, v in (_cell(architecture) if "cells" in given else given).items()
+            if not k.startswith("input/") and k not in shown and not LAYER.fullmatch(k)
         ),
     )
+
+
+def live_edges(architecture: Mapping[str, object]) -> tuple[tuple[tuple[int, int, str], ...], int]:
+    """The edges of a cell that matter, as source, target and op; and how many inputs it has."""
+    plain = Architecture.from_plain(architecture)
+    graph = Graph.of(plain, plain["cell/output"])
+    return tuple((e.source, e.target, e.op) for e in graph.live_edges(plain)), graph.inputs
+
+
+def _cell(architecture: Mapping[str, object]) -> dict[str, str]:
+    """A cell in words: how many, how wide, and edge by edge."""
+    edges = ", ".join(f"{i}-{j} {op}" for i, j, op in live_edges(architecture)[0])
+    number = int(str(architecture["cells"]))
+    norm = "" if architecture.get("cell/norm", "none") == "none" else f", {architecture['cell/norm']} norm"
+    many = f"{number} cell{'s' if number > 1 else ''} of {architecture['cell/width']}"
+    return {many: f"{architecture['cell/activation']}{norm}", "edges": edges or "none"}
 
 
 def _layer(index: int, choices: dict[str, object]) -> Layer:
@@ -97,6 +116,9 @@ def describe(architecture: Mapping[str, object] | None) -> str:
     ...           "layer0/op": "conv3", "layer0/width": 32, "layer0/activation": "gelu", "layer0/norm": "layer",
     ...           "layer1/op": "gru", "layer1/width": 64})
     '50 candles · zscore · without volume → conv3 32 gelu, layer norm → gru 64'
+    >>> describe({"input/lookback": 5, "cells": 2, "cell/width": 8, "cell/activation": "relu", "cell/output": "all",
+    ...           "cell/edge0-2/op": "ema4", "cell/edge1-2/op": "zero"})
+    '5 candles → 2 cells of 8 relu → edges 0-2 ema4'
     """
     if not architecture:
         return "not an architecture"

@@ -6,11 +6,12 @@ from tradenas.space.cell import CELL_OPS, Cell
 from tradenas.space.chain import CHAIN_OPS, Chain
 from tradenas.space.choice import Choice, Option, Picked
 from tradenas.space.evolve import crossover, mutate
-from tradenas.space.graph import Edge, Graph
+from tradenas.space.graph import Edge, Graph, essential
 from tradenas.space.shares import option_shares
 from tradenas.space.space import SearchSpace, draw
 
 __all__ = [
     "BLUEPRINTS", "CELL_OPS", "CHAIN_OPS", "SELF_ACTIVATED", "WEIGHTLESS", "Architecture", "Blueprint", "Cell", "Chain",
-    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "crossover", "draw", "mutate", "option_shares",
+    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "crossover", "draw", "essential",
+    "mutate", "option_shares",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from tradenas.space.architecture import Architecture
 from tradenas.space.choice import Picked
 
-__all__ = ["Edge", "Graph"]
+__all__ = ["Edge", "Graph", "essential"]
 
 EDGE = re.compile(r"cell/edge(\d+)-(\d+)/op")
 
@@ -100,3 +101,17 @@ class Graph:
     def count_op(self, architecture: Mapping[str, Picked], op: str) -> int:
         """On how many of the edges taken an op stands: skips, for the rules that limit them."""
         return sum(edge.op == op for edge in self.edges(architecture))
+
+
+def essential(architecture: Mapping[str, Picked]) -> Architecture:
+    """Without the edges that make no difference: architectures of cells that agree in this are the same network.
+
+    >>> essential({"cells": 1, "cell/output": "last", "cell/edge0-1/op": "zero", "cell/edge0-2/op": "dense"})
+    Architecture(cells 1 | 0-2 dense)
+    """
+    if "cells" not in architecture:
+        return Architecture(architecture)
+    live = Graph.of(architecture, architecture["cell/output"]).live_edges(architecture)
+    kept = {f"cell/edge{e.source}-{e.target}/op" for e in live}
+    rest = {n: p for n, p in architecture.items() if not n.startswith(("cell/edge", "cell/node")) or n in kept}
+    return Architecture(rest)

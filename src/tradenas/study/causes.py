@@ -16,6 +16,7 @@ from tradenas.search.parts.causes import causes
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import seed_for
+from tradenas.space import Chain
 from tradenas.study.bench import Bench
 from tradenas.study.searching import task_of
 from tradenas.train.loop import Plan
@@ -26,7 +27,7 @@ __all__ = ["why"]
 
 
 def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: FloatArray) -> dict[str, Any] | None:
-    """The causes for `coupling.json`; None where the search has no supernet, or nothing may be spent.
+    """The causes for `coupling.json`; None where the search has no supernet of a chain, or nothing may be spent.
 
     Of several supernets the first is looked at.  The study goes on without causes where training on leaves the finite
     numbers: they explain a ranking and decide nothing.
@@ -37,6 +38,8 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
     """
     config, method = bench.config, bench.config.search
     if not config.trials.causes.paths or len(points) < 3 or not isinstance(method, OneShot):
+        return None
+    if not isinstance(config.space, Chain):  # parts are told apart by the layers of a chain
         return None
     torch.set_num_threads(config.runner.threads)
     task = task_of(config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None)

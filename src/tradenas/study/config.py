@@ -30,7 +30,7 @@ from tradenas.search.methods import SPOS
 from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.standalone import Standalone
-from tradenas.space import Chain
+from tradenas.space import BLUEPRINTS, Blueprint, Chain
 from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
@@ -210,7 +210,7 @@ class StudyConfig:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     target: Target = field(default_factory=lambda: Target(kind="forward_return"))
     zones: ZoneConfig = field(default_factory=ZoneConfig)
-    space: Chain = field(default_factory=Chain)
+    space: Blueprint = field(default_factory=Chain)
     search: Method[Any] = field(default_factory=SPOS)
     trials: TrialConfig = field(default_factory=TrialConfig)
     regimes: RegimeConfig = field(default_factory=RegimeConfig)
@@ -322,18 +322,18 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
         _put(plain, key, value)
     faults: list[str] = []
     method = _of_kind(METHODS, plain, "search", SPOS, faults)
-    known: dict[str, type[Any]] = {"search": method}
+    known: dict[str, type[Any]] = {"search": method, "space": _of_kind(BLUEPRINTS, plain, "space", Chain, faults)}
     search = plain.get("search")
     if "find" in getattr(method, "__dataclass_fields__", ()) and isinstance(search, dict):
         known["search.find"] = _of_kind(FINDERS, search, "find", type(method().find), faults, path="search.")
     _unknown(StudyConfig, plain, "", faults, known)
     built: dict[str, Any] = {}
-    customary = asdict(StudyConfig(search=method()))
+    customary = asdict(StudyConfig(search=method(), space=known["space"]()))
     if finder := known.get("search.find"):
         customary["search"]["find"] = asdict(finder())
     for part in fields(StudyConfig):
         if part.name in plain:
-            kind = method if part.name == "search" else typing.get_type_hints(StudyConfig)[part.name]
+            kind = known.get(part.name, typing.get_type_hints(StudyConfig)[part.name])
             value = _over(customary[part.name], plain[part.name])
             if part.name == "search" and finder and isinstance(value, dict):
                 value["find"] = _validated(finder, value["find"], "search.find", faults)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradenas.errors import DivergedError
-from tradenas.space import Architecture
+from tradenas.space import Architecture, essential
 from tradenas.splits import Span
 from tradenas.stats import bootstrap_interval
 from tradenas.train.backtest import Backtest, Costs, Rule, backtest, relative_volatility, score, signal_scale
@@ -171,11 +171,12 @@ def distinct_networks(ranked: Sequence[Any], count: int) -> list[Any]:
     """The best `count` candidates that are different networks when they speak.
 
     A dropout rate does not show in the shared weights: architectures that differ in nothing else score alike to the
-    last bit, and one of them is enough.
+    last bit, and one of them is enough.  Nor does an op on an edge of a cell that nothing hears.
     """
     seen, chosen = set(), []
     for candidate in ranked:
-        sight = Architecture({k: v for k, v in candidate.architecture.items() if not k.endswith("/dropout")}).digest
+        essence = essential(candidate.architecture)
+        sight = Architecture({k: v for k, v in essence.items() if not k.endswith("/dropout")}).digest
         if sight not in seen:
             seen.add(sight)
             chosen.append(candidate)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tradenas.nn import Layout, Network
-from tradenas.space import Architecture, Chain
+from tradenas.space import BLUEPRINTS, Architecture, Blueprint
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.dataset import Dataset
@@ -35,14 +35,14 @@ def plain(settings: Any) -> dict[str, Any]:
     return asdict(settings)
 
 
-def _chain(settings: Mapping[str, Any]) -> Chain:
+def _blueprint(settings: Mapping[str, Any]) -> Blueprint:
     options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    return Chain(**options)
+    return BLUEPRINTS[options["kind"]](**options)
 
 
 def _network(params: Mapping[str, Any], data: Dataset) -> tuple[Network, Architecture]:
     layout = Layout(groups=data.groups, transforms=data.transforms, names=data.names)
-    return Network(_chain(params["space"]).space(data.indicators), layout), Architecture.from_plain(
+    return Network(_blueprint(params["space"]).space(data.indicators), layout), Architecture.from_plain(
         params["architecture"]
     )
 

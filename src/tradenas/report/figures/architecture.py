@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradenas.report.describe import Drawn, describe, parts
+from tradenas.report.figures.cell import draw_cell
 from tradenas.report.markup import Markup
 from tradenas.report.record import RunRecord
 from tradenas.report.svg import Sheet, fit, text_width
@@ -37,6 +38,8 @@ def architecture(record: RunRecord, *, width: int) -> Markup | None:
 
 def draw(mapping: Mapping[str, object], *, width: int) -> Markup:
     """Boxes in a row where there is room, else in a column; a bar in a box is its width beside the widest."""
+    if "cells" in mapping:
+        return draw_cell(mapping, width=width)
     drawn = parts(mapping)
     nodes = _nodes(drawn)
     wide = width > 600

@@ -101,7 +101,7 @@ def naswot(network: Network, batch: ProxyBatch) -> float:
 
     Where two samples have one code it is `-inf`, or, by rounding, very low.
     """
-    modules = [m for layer in network.layers if isinstance(layer, Layer) for m in _switches(layer)]
+    modules = [m for layer in network.modules() if isinstance(layer, Layer) for m in _switches(layer)]
     targets = batch.y_BS.shape[1]
     codes: list[Tensor] = []
     hooks = [m.register_forward_hook(lambda _m, _i, y: codes.append((y[:, -targets:] > 0).flatten(1))) for m in modules]
@@ -184,9 +184,9 @@ def _switches(layer: Layer) -> list[nn.Module]:
         found.append(op.inner)
     if isinstance(op, LSTM | GRU):
         found.append(op)
-    if "activation" in layer.after:
-        norm = layer.after.get("norm")
-        found.append(op if norm is None else layer.norms[str(norm.options[0])])
+    name = str(layer.op.options[0])
+    if layer.has("activation", name):
+        found.append(layer.norms[str(layer.after["norm"].options[0])] if layer.has("norm", name) else op)
     return found
 
 

@@ -89,8 +89,8 @@ def _parts(space: SearchSpace, network: Network) -> Iterator[tuple[str, Option, 
         for option in space[f"layer{i}/op"].options:
             if weights := _matrices(network.get_submodule(f"layers.{i}.ops.{option}")):
                 yield f"layer{i}/op", option, weights
-    for option in space["depth"].options:
-        yield "depth", option, _matrices(network.heads[str(option)])
+    for option in network.depth.options:
+        yield network.depth.name, option, _matrices(network.heads[str(option)])
 
 
 def _matrices(part: nn.Module) -> list[Tensor]:
