@@ -20,7 +20,7 @@ RULES = {
     ),
     "an unfinished thought": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK|WI" + r"P)\b"),
 }
-BINARY = {".png"}
+BINARY = {".png", ".parquet"}
 
 
 def tracked(root: Path) -> list[Path]:

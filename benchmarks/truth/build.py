@@ -35,7 +35,7 @@ from truth.setting import CHAIN, INDICATORS, RECIPE, SEEDS, STRENGTH, WORLDS, Wo
 
 COLUMNS = (
     *(f"{zone}_{metric}" for zone in ("valid", "test") for metric in METRICS),
-    "train_loss", "holdout_loss", "epochs", "best_epoch", "seconds",
+    "train_loss", "epochs", "best_epoch", "seconds",
 )  # fmt: skip
 
 
@@ -60,7 +60,6 @@ def measure(architecture: Architecture, worlds: list[World]) -> list[dict[str, f
                 row |= {f"{zone}_{name}": value for name, value in evaluator.score_fitted(one, architecture).items()}
             kept = one.history[one.best_epoch]
             row |= {"train_loss": kept["loss"], "epochs": len(one.history), "best_epoch": one.best_epoch}
-            row |= {"holdout_loss": kept["valid_loss"]} if "valid_loss" in kept else {}
         rows.append(row)
     return rows
 
