@@ -22,6 +22,10 @@ from tradenas.errors import ConfigError  # noqa: E402
 from tradenas.nn import Network  # noqa: E402
 
 
+#: Architectures that differ in one choice, so that none is served what another made.
+WITHIN = [{"layer0/width": 8}, {"layer0/width": 16}, {"layer1/width": 16}, {"input/lookback": 20}]
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
@@ -79,6 +83,8 @@ def test_scores_of_all_paths_are_those_one_by_one():
     with torch.no_grad():
         network.inputs.taps.normal_(generator=torch.Generator().manual_seed(0)).mul_(0.1)
     some = [architectures[i] for i in (0, 50, 333, 800, 1247)]
+    want = {"depth": 2, "layer0/op": "conv3", "layer1/op": "gated"}
+    some += [setting.space().walk(lambda c, w=w: {**want, **w}.get(c.name, c.options[0])) for w in WITHIN]
     fast = scores_of_paths(network, tuple(some), world)
     for i, slow in enumerate(world.evaluators["valid"].score_paths(network, some)):
         for name, values in fast.items():
