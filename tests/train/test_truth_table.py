@@ -21,7 +21,6 @@ from truth.table import Table  # noqa: E402
 from tradenas.errors import ConfigError  # noqa: E402
 from tradenas.nn import Network  # noqa: E402
 
-
 #: Architectures that differ in one choice, so that none is served what another made.
 WITHIN = [{"layer0/width": 8}, {"layer0/width": 16}, {"layer1/width": 16}, {"input/lookback": 20}]
 
