@@ -146,7 +146,13 @@ def report(options: argparse.Namespace) -> None:
             if measured and options.figure and metric == options.metrics[0]:
                 from truth.figure import draw
 
-                draw(options.figure.with_stem(f"{options.figure.stem}_{name}"), name, metric, measured)
+                draw(
+                    options.figure.with_stem(f"{options.figure.stem}_{name}"),
+                    name,
+                    metric,
+                    measured,
+                    ceiling=table.ceiling(name, metric).one_against_rest,
+                )
 
 
 def main() -> None:
@@ -157,7 +163,7 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", default=list(setting.WORLDS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--metrics", nargs="+", default=["ic", "loss"])
+    parser.add_argument("--metrics", nargs="+", default=["ic", "rank_ic", "loss"])
     parser.add_argument("--table", type=Path)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
