@@ -9,11 +9,13 @@ import pytest
 
 from search.worlds import Told, space, spos, task
 from tradenas.errors import BudgetError, ConfigError
+from tradenas.events import Events
 from tradenas.search.base import Candidate, run_search
 from tradenas.search.parts.aggregate import merits_of
 from tradenas.search.parts.evolution import Evolution, sample_distinct
 from tradenas.search.parts.find import History, find
 from tradenas.search.parts.supernet import candidates_from, candidates_to
+from tradenas.search.parts.travel import travels
 from tradenas.search.parts.uniform import Exhaustive, Uniform
 from tradenas.space import Architecture
 from tradenas.train.evaluate import merit
@@ -146,3 +148,20 @@ def test_candidates_come_in_the_order_of_the_merit(tmp_path):
     told = run_search(spos(), task(), tmp_path)
     merits = [merit(c.scores, "ic") for c in told]
     assert merits == sorted(merits, reverse=True)
+
+
+def test_a_learning_rate_that_moves_nothing_is_warned_of_and_a_sound_one_is_not(tmp_path):
+    for lr, warned in ((1e-6, True), (1e-1, False)):
+        events = Events(tmp_path / f"{lr}.jsonl")
+        run_search(spos(num_ranked=5, training={"lr": lr, "epochs": 8}), task(), tmp_path / str(lr), events=events)
+        said = [e["message"] for e in events.read() if e["kind"] == "warning"]
+        assert bool(said) == warned, said
+
+
+def test_more_paths_a_step_take_weights_farther():
+    one = task()
+    network, training = one.network(), spos().training
+    single, sixfold = ({t.part: t.reach for t in travels(one.space, network, training, 100, passes=p)} for p in (1, 6))
+    assert all(sixfold[part] > single[part] for part in single if "op" in part)
+    most = max(sixfold.values())
+    assert all(reach <= most for reach in sixfold.values())  # no farther than in every step

@@ -15,6 +15,7 @@ from torch import Tensor
 from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.nn import Layout, Network
+from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.registry import Registry
 from tradenas.search.checkpoint import load, save
 from tradenas.space import Architecture, SearchSpace
@@ -135,10 +136,10 @@ class Task:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def network(self, *, seed: int | None = None) -> Network:
+    def network(self, *, seed: int | None = None, mix: Mix = weighted_sum) -> Network:
         """The supernet with fresh weights, of the task's seed or another."""
         layout = Layout(groups=self.data.groups, transforms=self.data.transforms, names=self.data.names)
-        return Network(self.space, layout, seed=self.seed if seed is None else seed).to(self.device)
+        return Network(self.space, layout, seed=self.seed if seed is None else seed, mix=mix).to(self.device)
 
 
 class State(abc.ABC):
@@ -174,6 +175,10 @@ class Method(abc.ABC, Generic[S]):
     def init(self, task: Task) -> S:
         """The state before the first epoch."""
 
+    def warnings(self, task: Task, state: S) -> list[str]:  # noqa: ARG002
+        """What a person should know before the first epoch, and that stops nothing."""
+        return []
+
     @abc.abstractmethod
     def epoch(self, task: Task, state: S, epoch: int) -> dict[str, float]:
         """One step of the search; changes the state, returns what to log."""
@@ -208,6 +213,8 @@ def run_search(
     """
     events = events or Events()
     state, first = method.init(task), 0
+    for words in method.warnings(task, state):
+        events.warn("search", words)
     if (saved := load(folder, owner=owner)) is not None:
         tensors, meta = saved
         state.restore(tensors, meta["state"])

@@ -58,6 +58,9 @@ class FairNAS(OneShot):
             check(task.space)
         return super().init(task)
 
+    def passes(self, space: SearchSpace) -> float:
+        return float(num_passes(space))
+
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
         space = state.space
         num = num_passes(space)

@@ -28,7 +28,7 @@ from tradenas.search.parts.oneshot import OneShot, path_of
 from tradenas.search.parts.sizes import is_op
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import rng_for
-from tradenas.space import Choice, Picked, draw
+from tradenas.space import Choice, Picked, SearchSpace, draw
 from tradenas.train.loop import Pass, Plan
 
 __all__ = ["PathDropout"]
@@ -57,6 +57,10 @@ class PathDropout(OneShot):
         super().__post_init__()
         if not 0.0 <= self.p_drop <= 1.0:
             raise ConfigError("search.p_drop", got=self.p_drop, expected="a chance from 0 to 1")
+
+    def passes(self, space: SearchSpace) -> float:
+        ops = [len(choice.options) for choice in space.choices if is_op(choice)]
+        return max(1.0, (1.0 - self.p_drop / 2) * max(ops, default=1))
 
     def rate(self, epoch: int) -> float:
         """The chance of an op to be dropped in an epoch."""

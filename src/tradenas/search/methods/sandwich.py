@@ -26,6 +26,7 @@ from tradenas.search.parts.oneshot import OneShot, path_of
 from tradenas.search.parts.sizes import extreme
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import rng_for
+from tradenas.space import SearchSpace
 from tradenas.train.loop import Pass, Plan
 
 __all__ = ["Sandwich"]
@@ -56,6 +57,9 @@ class Sandwich(OneShot):
             raise ConfigError("search.num_random", got=self.num_random, expected="0 or more")
         if not 0.0 <= self.distil <= 1.0:
             raise ConfigError("search.distil", got=self.distil, expected="a share from 0 to 1")
+
+    def passes(self, space: SearchSpace) -> float:  # noqa: ARG002
+        return 2.0 + self.num_random
 
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
         def passes(step: int) -> Sequence[Pass]:

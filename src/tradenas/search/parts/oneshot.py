@@ -10,6 +10,8 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from tradenas.errors import BudgetError, ConfigError
 from tradenas.nn import Network, hard
 from tradenas.search.base import Candidate, Method, Task
@@ -19,8 +21,10 @@ from tradenas.search.parts.find import Finder, History
 from tradenas.search.parts.parsimony import simplest_first, simplify
 from tradenas.search.parts.proxies import PROXIES, best_first
 from tradenas.search.parts.supernet import SupernetState
+from tradenas.search.parts.travel import check_travel
 from tradenas.seeds import seed_for
 from tradenas.space import Architecture, SearchSpace
+from tradenas.splits import Span
 from tradenas.train.loop import Optimisation, Pass, Plan, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
@@ -89,9 +93,31 @@ class OneShot(Method[SupernetState], abc.ABC):
 
     def init(self, task: Task) -> SupernetState:
         self.find.check(task.space, self.num_ranked)
-        networks = [task.network(seed=self.seed_of(task, i)) for i in range(self.supernets)]
+        networks = [self.network(task, seed=self.seed_of(task, i)) for i in range(self.supernets)]
         self.check_budget(task, networks[0])
-        return SupernetState(task.space, networks, [optimizer_for(n, self.training) for n in networks])
+        return SupernetState(task.space, networks, [self.optimizer(n) for n in networks])
+
+    def warnings(self, task: Task, state: SupernetState) -> list[str]:
+        """Where the learning rate times the steps cannot move what is to be trained."""
+        targets = max(1, task.train.stop - max(task.train.start, state.network.reach() - 1))
+        steps = self.training.epochs * max(1, -(-targets // self.training.batch))
+        return check_travel(task.space, state.network, self.training, steps, passes=self.passes(task.space))
+
+    def passes(self, space: SearchSpace) -> float:  # noqa: ARG002
+        """Paths that a step trains, on the average."""
+        return 1.0
+
+    def network(self, task: Task, *, seed: int) -> Network:
+        """A supernet with fresh weights."""
+        return task.network(seed=seed)
+
+    def optimizer(self, network: Network) -> torch.optim.Optimizer:
+        """What moves the weights of a supernet."""
+        return optimizer_for(network, self.training)
+
+    def rows(self, task: Task, network: Network) -> Span:  # noqa: ARG002
+        """The rows that the shared weights learn from."""
+        return task.train
 
     def seed_of(self, task: Task, supernet: int) -> int:
         """Of the weights, batches and paths of one supernet; the first has the task's."""
@@ -131,7 +157,7 @@ class OneShot(Method[SupernetState], abc.ABC):
         objective = Objective.fitted(task.data, task.train)
         segments = Segments(
             task.data,
-            task.train,
+            self.rows(task, network),
             reach=network.reach(),
             length=self.training.segment,
             objective=objective,

@@ -60,18 +60,21 @@ class Travel:
         return self.reach < self.needed
 
 
-def travels(space: SearchSpace, network: Network, training: Optimisation, steps: int) -> list[Travel]:
+def travels(
+    space: SearchSpace, network: Network, training: Optimisation, steps: int, *, passes: float = 1.0
+) -> list[Travel]:
     """Each op and each head, the least movable first.
 
     Args:
         space: what is sampled, uniformly.
         network: with fresh weights.
-        steps: updates of the whole training, each of one path.
+        steps: updates of the whole training.
+        passes: paths of a step.
     """
     shares, whole = option_shares(space), travel(training, steps)
     found = []
     for name, option, weights in _parts(space, network):
-        share = shares[name][option]
+        share = min(1.0, passes * shares[name][option])
         needed, spread = min((_needed(w), float(w.detach().abs().max())) for w in weights)
         part = f"{name} = {option}"
         found.append(Travel(part=part, updates=share * steps, reach=share * whole, spread=spread, needed=needed))
@@ -98,18 +101,21 @@ def _matrices(part: nn.Module) -> list[Tensor]:
     return [p for p in part.parameters() if p.ndim > 1 and bool((p != 0).any())]
 
 
-def check_travel(space: SearchSpace, network: Network, training: Optimisation, steps: int) -> list[str]:
+def check_travel(
+    space: SearchSpace, network: Network, training: Optimisation, steps: int, *, passes: float = 1.0
+) -> list[str]:
     """Warnings where learning rate times steps cannot move what is to be trained; empty where it can.
 
     Args:
         space: what is sampled, uniformly.
         network: with fresh weights.
         steps: updates of the whole training of one supernet.
+        passes: paths of a step, on the average.
 
     Returns:
         At most one sentence, about the worst part, that counts the others.
     """
-    every = travels(space, network, training, steps)
+    every = travels(space, network, training, steps, passes=passes)
     stuck = [t for t in every if t.stuck]
     if not stuck:
         return []
