@@ -171,7 +171,7 @@ def test_several_supernets_have_a_controller_each_and_take_turns():
     first, second = (bits(dict(r.controller.named_parameters())) for r in state.learners)
     assert first != second
     assert all(len(c.each) == 2 for c in state.scored)
-    waiting = module.Learnt(one.space, [r.controller for r in state.learners])
+    waiting = method.candidates_from(one, state)
     rng = rng_for(0, "turns")
     drawn = [waiting.sample(rng) for _ in range(4)]
     rng = rng_for(0, "turns")
