@@ -88,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", nargs="+", default=["gated", "reversal"])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--bars", type=int, default=30_000)
     parser.add_argument("--outside", type=float, nargs="+", default=[0.0])
     parser.add_argument("--out", type=Path, default=Path("regimes.json"))
@@ -96,7 +97,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for world in asked.worlds:
         for outside in asked.outside:
-            for seed in range(asked.seeds):
+            for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
                 rows.append(run(world, seed, asked.bars, outside))
                 asked.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
                 print(line(rows[-1]), flush=True)
