@@ -23,6 +23,7 @@ from tradenas.nn.norms import NORMS
 from tradenas.nn.ops import OPS
 from tradenas.search.base import METHODS
 from tradenas.search.methods import SPOS
+from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.space import BLUEPRINTS
@@ -147,9 +148,11 @@ def searches() -> list[str]:
     lines = section("search", OneShot, common, ", of every one-shot method")
     for name in FINDERS:
         lines += section("search.find", FINDERS[name], FINDERS[name](), f', kind = "{name}"')
+    lines += section("search", Differentiable, Differentiable(), ", of every differentiable method besides", common)
     for name in METHODS:
         method = METHODS[name]
         shared = common if issubclass(method, OneShot) else None
+        shared = Differentiable() if issubclass(method, Differentiable) else shared
         lines += section("search", method, method(), f', kind = "{name}"', shared)
     return lines
 

@@ -12,8 +12,10 @@ from search.test_resume import Plug, Stopped
 from search.worlds import Told, bits, market, space, task
 from tradenas.search.base import METHODS, run_search
 from tradenas.search.checkpoint import load
+from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.evolution import Evolution
 from tradenas.search.parts.oneshot import OneShot
+from tradenas.space import Cell
 from tradenas.train.loop import Optimisation, Training
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "study.md"
@@ -23,7 +25,9 @@ FEW = {
 }  # fmt: skip
 #: What a method needs besides to be quick and to have a space it can work in.
 OWN = {"fairnas": {"strict": False, "share_batch": False}, "sandwich": {"num_random": 1}}
+CELL = Cell(nodes=2, ops=("zero", "dense", "conv3"), cells=(1,), widths=(8,), lookbacks=(5,), transforms=("raw",))
 CHOICES = space(ops=("dense", "conv3", "gated"), lookbacks=(5, 8))
+SPACES = {"pcdarts": CELL.space()}
 
 
 def small(kind, **training):
@@ -39,7 +43,7 @@ def small(kind, **training):
 @pytest.mark.parametrize("kind", list(METHODS))
 def test_it_finds_what_was_planted_and_every_score_was_counted(kind, tmp_path):
     told = Told()
-    candidates = run_search(small(kind), task(told, choices=CHOICES), tmp_path)
+    candidates = run_search(small(kind), task(told, choices=SPACES.get(kind, CHOICES)), tmp_path)
     final = {digest: scores for digest, scores, _ in told.trials if "/" not in digest}
     assert {c.architecture.digest: c.scores for c in candidates} == final
     assert len(final) + sum("/" in d for d, _, _ in told.trials) == len(told.trials)  # none told twice
@@ -65,7 +69,7 @@ def test_a_kill_in_the_middle_changes_no_bit(kind, tmp_path):
         return bits(tensors), meta
 
     def run(folder, events=None):
-        one = task(choices=CHOICES)
+        one = task(choices=SPACES.get(kind, CHOICES))
         return run_search(method, one, folder, owner="me", save_every_s=0.0, **({"events": events} if events else {}))
 
     want = run(tmp_path / "alone"), state(tmp_path / "alone")
@@ -83,6 +87,7 @@ def test_it_says_where_it_comes_from_and_what_can_be_set(kind):
     assert method.kind == kind
     page = DOCS.read_text(encoding="utf-8")
     part = page.split(f'## `[search]`, kind = "{kind}"')[1].split("\n## ")[0]
-    common = {f.name for f in fields(OneShot)} if issubclass(method, OneShot) else set()
+    shared = next((base for base in (Differentiable, OneShot) if issubclass(method, base)), None)
+    common = {f.name for f in fields(shared)} if shared else set()
     for name in {f.name for f in fields(method)} - common - {"kind", "find"}:
         assert f"| `{name}` |" in part or f'`[search.{name}]`, kind = "{kind}"' in page, name

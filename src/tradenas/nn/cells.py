@@ -145,7 +145,7 @@ class CellStack(nn.Module):
             if j in self.taken:
                 which, at = weighting(self.taken[j], mixture), self.taken[j].options.index(i)
                 if isinstance(which, Tensor):
-                    if float(which[at]) == 0.0:
+                    if float(which[at].detach()) == 0.0:
                         continue
                     shares[i, j] = which[at]
                 elif at not in (which if isinstance(which, tuple) else (which,)):

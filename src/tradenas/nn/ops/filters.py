@@ -62,7 +62,7 @@ class _Taps(_Filter):
         kernel = self.taps_L.to(x_BTC.dtype).flip(0).expand(channels, 1, 1, -1)
         x_RC1T = F.pad(x_BTC.flatten(0, -3), (0, 0, self.reach, 0)).transpose(1, 2).unsqueeze(2)
         y_RC1T = F.conv2d(x_RC1T, kernel.contiguous(memory_format=torch.channels_last), groups=channels)
-        return y_RC1T.squeeze(2).transpose(1, 2).unflatten(0, lead)
+        return y_RC1T.squeeze(2).transpose(1, 2).reshape(*lead, *x_BTC.shape[-2:])
 
     def count(self, c_in: int, width: int) -> Count:  # noqa: ARG002
         return Count(macs=(self.reach + 1) * width)

@@ -19,15 +19,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tradenas.nn import Network
 from tradenas.search.base import METHODS, Task
 from tradenas.search.parts.controller import Controller, Policy, Reinforce
+from tradenas.search.parts.drawn import Drawn
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.oneshot import OneShot, path_of
 from tradenas.search.parts.supernet import SupernetState, moments_of, set_moments, under
@@ -41,21 +42,6 @@ __all__ = ["ENAS"]
 
 #: Paths that are drawn side by side, which is quicker than one by one.
 BLOCK = 32
-
-
-class Learnt(SearchSpace):
-    """A space whose samples come from controllers, in turns."""
-
-    def __init__(self, space: SearchSpace, controllers: Sequence[Controller]) -> None:
-        super().__init__(space.choices, at_least_one=space.at_least_one)
-        self.controllers = controllers
-        self.waiting: list[Architecture] = []
-
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        if not self.waiting:
-            blocks = [controller.draw(BLOCK, rng) for controller in self.controllers]
-            self.waiting = [a for side_by_side in zip(*blocks, strict=True) for a in side_by_side][::-1]
-        return self.waiting.pop()
 
 
 class EnasState(SupernetState):
@@ -160,4 +146,4 @@ class ENAS(OneShot):
 
     def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
         assert isinstance(state, EnasState)
-        return Learnt(state.space, [learner.controller for learner in state.learners])
+        return Drawn(state.space, [partial(learner.controller.draw, BLOCK) for learner in state.learners])

@@ -1,0 +1,82 @@
+"""RobustDARTS: understanding and robustifying differentiable architecture search (Zela et al., ICLR 2020, 1909.09656).
+
+    mixture   as DARTS
+    measure   the largest eigenvalue of d2 L_valid(w, a) / da2, every second epoch            sec. 4.2
+    stop      when its local average has risen by 1.3 over four measurements; the alphas
+              of before the rise are kept                                                     sec. 4.3, DARTS-ES
+    L2        more weight decay on the weights flattens the minimum: `training.weight_decay`  sec. 5, R-DARTS(L2)
+
+Departures: AdamW, first order; the rule is the authors' code's (`parts/early_stop.py`); no restart with more decay
+(DARTS-ADA).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tradenas.errors import ConfigError
+from tradenas.nn import Mixture, Network
+from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.bilevel import Tensors, network_loss
+from tradenas.search.parts.differentiable import Differentiable
+from tradenas.search.parts.early_stop import Stop, alpha_hessian, dominant_eigenvalue, eigenvalue_stop
+from tradenas.search.parts.learner import AlphaState, Learner
+from tradenas.seeds import rng_for, seed_for
+from tradenas.train.loss import Objective
+
+__all__ = ["RobustDARTS"]
+
+
+@METHODS.register("robust_darts")
+@dataclass(frozen=True, kw_only=True)
+class RobustDARTS(Differentiable):
+    """DARTS that ends when the loss becomes sharp in the alphas.
+
+    Attributes:
+        every: epochs from one measurement of the curvature to the next.
+        rise: ratio of local averages that ends the search.
+        not_before: no earlier epoch's alphas are kept.
+    """
+
+    citation: ClassVar[str] = (
+        "@inproceedings{zela2020understanding, title={Understanding and Robustifying Differentiable Architecture "
+        "Search},\n  author={Zela, Arber and Elsken, Thomas and Saikia, Tonmoy and Marrakchi, Yassine and Brox, Thomas "
+        "and Hutter, Frank},\n  booktitle={ICLR}, year={2020}}"
+    )
+
+    kind: Literal["robust_darts"] = "robust_darts"
+    every: int = 2
+    rise: float = 1.3
+    not_before: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every < 1:
+            raise ConfigError("search.every", got=self.every, expected="1 or more")
+        if not self.rise > 1.0:
+            raise ConfigError("search.rise", got=self.rise, expected="a ratio above 1")
+        if self.not_before < 0:
+            raise ConfigError("search.not_before", got=self.not_before, expected="0 or more")
+
+    def stop_rule(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> Stop | None:
+        if epoch % self.every:
+            return None
+        learner.measured.append((epoch, self.curvature(task, state, learner, network, epoch)))
+        epochs, values = zip(*learner.measured, strict=True)
+        return eigenvalue_stop(epochs, values, ratio=self.rise, not_before=self.not_before)
+
+    def curvature(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> float:
+        """On one batch of the alphas' rows, at the current weights."""
+        seed = seed_for(task.seed, "curvature", epoch)
+        objective = Objective.fitted(task.data, task.train)
+        segments = self.segments(task, network, self.halves(task).valid, objective)
+        batch = next(segments.epoch(rng_for(seed, "batch"), targets=self.training.batch))
+
+        def relax(alphas: Tensors) -> Mixture:
+            return self.mixture(state.space, alphas, epoch=epoch, seed=seed)
+
+        loss = network_loss(network, batch, objective, relax, seed=seed)
+        weights = {name: weight.detach() for name, weight in network.named_parameters()}
+        hessian_NN = alpha_hessian(lambda alphas: loss(weights, alphas), learner.now())
+        return dominant_eigenvalue(hessian_NN, weight_decay=self.alphas.weight_decay)

@@ -1,0 +1,282 @@
+"""What every differentiable method shares: weights and alphas learn in turns, on rows that follow each other in time.
+
+    mixture   every choice is a weighting of its options, made from alphas              `relax`
+    step      alphas on a batch of the later rows, then weights on one of the earlier   `first_order`, `second_order`
+    end       the strongest option of every choice; for a node the strongest ways in    `discretised`
+    look      that architecture and others drawn by the weightings, scored as paths     a `Finder`
+
+A method is its `relax`, how it makes an architecture of alphas, and perhaps a `mix`, a penalty or a rule to stop.
+Every choice with an alternative has alphas: ops, and inputs, widths and depths where several are on offer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tradenas.errors import ConfigError
+from tradenas.nn import Mixture, Network
+from tradenas.nn.slot import Mix, weighted_sum
+from tradenas.search.base import Task
+from tradenas.search.parts.bilevel import Tensors, WeightStep, first_order, network_loss, second_order
+from tradenas.search.parts.drawn import Drawn, Source
+from tradenas.search.parts.early_stop import Stop
+from tradenas.search.parts.find import Finder
+from tradenas.search.parts.learner import Alphas, AlphaState, Learner
+from tradenas.search.parts.oneshot import OneShot
+from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
+from tradenas.search.parts.sizes import is_op
+from tradenas.search.parts.supernet import SupernetState
+from tradenas.search.parts.uniform import Uniform
+from tradenas.seeds import rng_for, seed_for
+from tradenas.space import Architecture, Choice, Picked, SearchSpace, draw
+from tradenas.splits import Fold, Span, holdout
+from tradenas.train.loop import Pass, Plan, optimizer_for
+from tradenas.train.loss import Objective
+from tradenas.train.segments import Batch, Segments
+
+__all__ = ["Differentiable", "discretised", "sampled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differentiable(OneShot):
+    """Trains a mixture of all architectures, and the mixture itself, by gradients.
+
+    Biased: the mixture is no architecture.  What it becomes when every choice is made is scored through the ledger,
+    among neighbours, and trained from scratch in the end.
+
+    Attributes:
+        alphas: how the mixture learns.
+        optimizer_kind: what moves the weights: `adamw` as everywhere here, or `sgd` as in the papers.
+        momentum: of `sgd`.
+        find: which architectures are scored in the end: `random` takes the one that the alphas choose, then draws by
+            their weightings; `evolution` begins with these and breeds from them.
+        num_ranked: architectures to score; 1 takes the alphas' own, as the papers do.
+    """
+
+    alphas: Alphas = field(default_factory=Alphas)
+    optimizer_kind: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    find: Finder = field(default_factory=Uniform)
+    num_ranked: int = 50
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.momentum < 1.0:
+            raise ConfigError("search.momentum", got=self.momentum, expected="from 0 up to but not with 1")
+
+    def relax(self, alphas: Tensors, *, epoch: int, seed: int) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """Alphas to weightings, the same for the same seed; softmax unless a method has another way."""
+        return softmax(alphas, temperature=self.alphas.temperature.at(epoch, self.training.epochs))
+
+    def penalty(self, alphas: Tensors) -> Tensor | None:  # noqa: ARG002
+        """What is added to the validation loss in an alpha step."""
+        return None
+
+    def mix(self) -> Mix:
+        """How ops come together."""
+        return weighted_sum
+
+    def learnt(self, space: SearchSpace) -> list[Choice]:
+        """The choices that have alphas."""
+        return [c for c in space.choices if c.take == 1 and len(c.options) > 1]
+
+    def strengths(self, alphas: Tensors) -> dict[str, Tensor]:
+        """What an architecture is read off: for each option a number, not negative; more is stronger."""
+        return softmax(alphas)
+
+    def stop_rule(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> Stop | None:  # noqa: ARG002
+        """Asked after each epoch; a stop keeps the alphas of the epoch that it names."""
+        return None
+
+    def network(self, task: Task, *, seed: int) -> Network:
+        return task.network(seed=seed, mix=self.mix())
+
+    def optimizer(self, network: Network) -> torch.optim.Optimizer:
+        ours = optimizer_for(network, self.training)
+        if self.optimizer_kind == "adamw":
+            return ours
+        groups = [{"params": g["params"], "weight_decay": g["weight_decay"]} for g in ours.param_groups]
+        return torch.optim.SGD(groups, lr=self.training.lr, momentum=self.momentum)
+
+    def init(self, task: Task) -> AlphaState:
+        state = super().init(task)
+        learners = [
+            Learner(self.learnt(task.space), self.alphas, seed=self.seed_of(task, i), device=task.device)
+            for i in range(self.supernets)
+        ]
+        return AlphaState(state.space, state.networks, state.optimizers, learners)
+
+    def halves(self, task: Task) -> Fold:
+        """Rows of the weights, and later ones of the alphas."""
+        return holdout(task.train, self.alphas.share, purge=task.data.purge_rows, embargo=0)
+
+    def rows(self, task: Task, network: Network) -> Span:  # noqa: ARG002
+        return self.halves(task).train
+
+    def mixture(self, space: SearchSpace, alphas: Tensors, *, epoch: int, seed: int) -> Mixture:
+        """The weightings of all choices: a node hears every way in, where alphas do not say how much."""
+        ones = {c.name: torch.ones(len(c.options)) for c in space.choices if c.take > 1}
+        return {**ones, **self.relax(alphas, epoch=epoch, seed=seed)}
+
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
+        assert isinstance(state, AlphaState)
+        learner, reach = state.learner(network), network.reach()
+        own = [i for i, other in enumerate(state.networks) if other is network]
+        teach = None  # a copy of a supernet is trained on with the alphas as they are
+        if own and epoch >= round(self.alphas.warm_up * self.training.epochs):
+            teach = self._teach(task, state, own[0], epoch=epoch, seed=seed)
+
+        def passes(step: int) -> Sequence[Pass]:
+            if teach is not None:
+                teach(step)
+            drawn = seed_for(seed, "relax weights", epoch, step)
+            return [Pass(mixture=self.mixture(state.space, learner.now(), epoch=epoch, seed=drawn), reach=reach)]
+
+        return passes
+
+    def _teach(self, task: Task, state: AlphaState, at: int, *, epoch: int, seed: int) -> Callable[[int], None]:
+        """A function that takes the alpha step of one supernet, before a step of its weights."""
+        network, learner, optimizer = state.networks[at], state.learners[at], state.optimizers[at]
+        objective, fold, targets = Objective.fitted(task.data, task.train), self.halves(task), self.training.batch
+        valid, train = (self.segments(task, network, span, objective) for span in (fold.valid, fold.train))
+        later = _endless(valid, targets, seed, epoch)
+        earlier = train.epoch(rng_for(seed, "supernet", "batches", epoch), targets=targets)  # as the weights see them
+
+        def teach(step: int) -> None:
+            drawn = seed_for(seed, "relax alphas", epoch, step)
+
+            def relax(alphas: Tensors) -> Mixture:
+                return self.mixture(state.space, alphas, epoch=epoch, seed=drawn)
+
+            def loss(batch: Batch, name: str) -> Callable[[Tensors, Tensors], Tensor]:
+                return network_loss(network, batch, objective, relax, seed=seed_for(seed, name, epoch, step))
+
+            weights = dict(network.named_parameters())
+            upper = loss(next(later), "alpha dropout")
+            if self.unrolled:
+                found = second_order(
+                    loss(next(earlier), "unrolled dropout"), upper, weights, learner.alphas,
+                    step=WeightStep.of(optimizer, weights.items()), product=self.product,
+                )  # fmt: skip
+            else:
+                found = first_order(upper, weights, learner.alphas)
+            gradients = found.total()
+            if (penalty := self.penalty(learner.alphas)) is not None:
+                more = torch.autograd.grad(penalty, list(learner.alphas.values()), allow_unused=True)
+                gradients = {n: g if m is None else g + m for (n, g), m in zip(gradients.items(), more, strict=True)}
+            if learner.step(gradients):
+                learner.losses.append(found.valid)
+
+        return teach
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether alphas look through the weights' next step."""
+        return False
+
+    @property
+    def product(self) -> Literal["finite", "exact"]:
+        """How they do."""
+        return "exact"
+
+    def segments(self, task: Task, network: Network, span: Span, objective: Objective) -> Segments:
+        """Rows in batches."""
+        return Segments(
+            task.data, span, reach=network.reach(), length=self.training.segment, objective=objective,
+            device=task.device,
+        )  # fmt: skip
+
+    def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
+        assert isinstance(state, AlphaState)
+        network, learner = state.networks[supernet], state.learners[supernet]
+        if learner.stopped is not None:
+            return {"stopped": float(learner.stopped.at), "kept": float(learner.stopped.keep)}
+        learner.losses = []
+        log = super().train(task, state, epoch, supernet)
+        learner.remember()
+        stop = self.stop_rule(task, state, learner, network, epoch)
+        log |= self.told(state.space, learner)
+        if stop is not None:
+            learner.stop(stop)
+        return log
+
+    def told(self, space: SearchSpace, learner: Learner) -> dict[str, float]:
+        """What to log of the alphas: how undecided the ops are (1 is not at all), the share of skips, the losses."""
+        weights = self.strengths(learner.now())
+        ops = [(c, weights[c.name] / weights[c.name].sum()) for c in space.choices if is_op(c) and c.name in weights]
+        log = {}
+        if ops:
+            entropies = [-float((p * p.clamp_min(1e-12).log()).sum()) / math.log(len(p)) for _, p in ops]
+            log["entropy"] = math.fsum(entropies) / len(entropies)
+        if skips := [float(p[c.options.index("skip")]) for c, p in ops if "skip" in c.options]:
+            log["skips"] = math.fsum(skips) / len(skips)
+        if learner.measured:
+            log["watched"] = learner.measured[-1][1]
+        if learner.losses:
+            log["alpha_loss"] = math.fsum(learner.losses) / len(learner.losses)
+        return log
+
+    def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
+        assert isinstance(state, AlphaState)
+        return Drawn(state.space, [self.source(state.space, learner) for learner in state.learners])
+
+    def source(self, space: SearchSpace, learner: Learner) -> Source:
+        """The architecture of the alphas, then draws by what they weigh."""
+        weights = self.strengths(learner.now())
+        first = iter([self.chosen(space, learner.now())])
+        return lambda rng: [next(first, None) or sampled(space, weights, rng)]
+
+    def chosen(self, space: SearchSpace, alphas: Tensors) -> Architecture:
+        """The architecture that the alphas stand for."""
+        return discretised(space, self.strengths(alphas))
+
+
+def _endless(segments: Segments, targets: int, seed: int, epoch: int) -> Iterator[Batch]:
+    for again in itertools.count():
+        yield from segments.epoch(rng_for(seed, "alphas", "batches", epoch, again), targets=targets)
+
+
+def _left_out(space: SearchSpace) -> tuple[str, ...]:
+    """`zero` is left out of the choice where nodes choose their ways in: a way not taken is zero already (DARTS)."""
+    return ("zero",) if any(c.take > 1 for c in space.choices) else ()
+
+
+def discretised(space: SearchSpace, weights: Mapping[str, Tensor]) -> Architecture:
+    """The strongest option everywhere; a node keeps the ways in whose strongest op is strongest.
+
+    Weights of a choice of several options, where there are any, multiply the strengths of its ways.
+    """
+    out = _left_out(space)
+    single = {n: w for n, w in weights.items() if space[n].take == 1}
+    ways = edge_strengths(space, single, leave_out=out)
+    ways = {n: w * weights[n] if n in weights else w for n, w in ways.items()}
+    return discretise(space, single | ways, leave_out=out)
+
+
+def sampled(space: SearchSpace, weights: Mapping[str, Tensor], rng: np.random.Generator) -> Architecture:
+    """An architecture whose every choice is drawn with chances in proportion to its weights."""
+    out = _left_out(space)
+    single = {n: w for n, w in weights.items() if space[n].take == 1}
+    ways = edge_strengths(space, single, leave_out=out)
+
+    def pick(choice: Choice) -> Picked:
+        if choice.name not in single and choice.name not in ways:
+            return draw(choice, rng)
+        known = single.get(choice.name, ways.get(choice.name))
+        assert known is not None
+        p = known.detach().cpu().double().numpy().copy()
+        closed = [o in out for o in choice.options]
+        p[closed] = 0.0 if not all(closed) else p[closed]
+        taken = rng.choice(len(p), size=choice.take, replace=False, p=(p + 1e-12) / (p + 1e-12).sum())
+        options = tuple(choice.options[i] for i in sorted(taken.tolist()))
+        return options if choice.take > 1 else options[0]
+
+    return space.walk(pick)
