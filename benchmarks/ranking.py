@@ -18,7 +18,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,25 @@ DEFAULTS = (
 SUPERNET = {"lr": 1e-2, "batch": 512}
 
 
-def method_of(spec: str) -> Method[Any]:
-    """A method from `name:setting=number,...`; settings of the training and of the method alike."""
+def method_of(spec: str) -> tuple[Method[Any], str]:
+    """A method from `name:setting=value,...`, with settings of the training and of the method alike, and the choice
+    named by `split`, if any: a supernet is trained for each of its options apart (few-shot NAS, Zhao et al. 2021,
+    arXiv:2006.06863).
+    """
     name, _, rest = spec.partition(":")
-    settings = {k: json.loads(v) for k, v in (pair.split("=") for pair in rest.split(",") if pair)}
+    settings = {k: plain(v) for k, v in (pair.split("=") for pair in rest.split(",") if pair)}
+    split = settings.pop("split", "")
     training = {f.name for f in fields(Optimisation)}
     own = {k: v for k, v in settings.items() if k not in training}
     shared = SUPERNET | {k: v for k, v in settings.items() if k in training}
-    return METHODS[name](training=Optimisation(**shared), num_ranked=1, **own)
+    return METHODS[name](training=Optimisation(**shared), num_ranked=1, **own), split
+
+
+def plain(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def task_of(world: setting.World, seed: int) -> Task:
@@ -71,19 +82,24 @@ def one_run(spec: str, world: setting.World, seed: int) -> dict[str, Any]:
         values = proxy_scores(task, architectures, spec, seed)
         finite = [v if np.isfinite(v) else -1e30 for v in values]
         return {"seconds": time.process_time() - began, "scores": {"proxy": finite}}
-    method = method_of(spec)
-    state = method.init(task)
-    for epoch in range(method.num_epochs()):
-        method.epoch(task, state, epoch)
-    seconds = time.process_time() - began
-    outputs = [outputs_of_paths(network, architectures, world) for network in state.networks]
-    scores = scores_of_outputs(np.mean(outputs, axis=0), world)
-    kept = [task.space is state.space or holds(state.space, a) for a in architectures]
-    return {
-        "seconds": seconds,
-        "scores": {name: np.round(v, 7).tolist() for name, v in scores.items()},
-        "dropped": [n for n, k in enumerate(kept) if not k],
-    }
+    method, split = method_of(spec)
+    options = [[option] for option in task.space[split].options] if split else [None]
+    output_NV = np.zeros((len(architectures), len(world.fold.valid)), np.float32)
+    dropped: list[int] = []
+    spent = 0.0
+    for kept in options:
+        part = task if kept is None else replace(task, space=task.space.restrict({split: kept}))
+        mine = [n for n, a in enumerate(architectures) if kept is None or a[split] in kept]
+        began = time.process_time()
+        state = method.init(part)
+        for epoch in range(method.num_epochs()):
+            method.epoch(part, state, epoch)
+        spent += time.process_time() - began
+        said = [outputs_of_paths(network, tuple(architectures[n] for n in mine), world) for network in state.networks]
+        output_NV[mine] = np.mean(said, axis=0)
+        dropped += [n for n in mine if not holds(state.space, architectures[n])]
+    scores = {name: np.round(v, 7).tolist() for name, v in scores_of_outputs(output_NV, world).items()}
+    return {"seconds": spent, "scores": scores, "dropped": dropped}
 
 
 def holds(space: Any, architecture: Any) -> bool:
