@@ -12,9 +12,14 @@ import pytest
 
 from search.worlds import one_shot, random_search, spos, task
 from tradenas.search.parts.controller import Policy
+from tradenas.space import Cell
 
 HERE = Path(__file__).parent
 EPOCHS = 10
+CELL = Cell(
+    nodes=2, ops=("zero", "skip", "dense", "ema4"), cells=(2,), widths=(8,), lookbacks=(5,), transforms=("raw",)
+).space()
+OVER_CELLS = ("darts_second_order", "fairdarts", "pcdarts", "darts_minus")
 METHODS = {
     "spos": lambda: spos(training={"epochs": EPOCHS}, num_ranked=5),
     "random_search": lambda: random_search(num_trained=EPOCHS),
@@ -22,6 +27,14 @@ METHODS = {
     "fairnas": lambda: one_shot("fairnas", training={"epochs": EPOCHS}, num_ranked=5, strict=False),
     "sandwich": lambda: one_shot("sandwich", training={"epochs": EPOCHS}, num_ranked=5),
     "progressive": lambda: one_shot("progressive", training={"epochs": EPOCHS}, num_ranked=5, paths=3, stages=3),
+    "darts": lambda: one_shot("darts", training={"epochs": EPOCHS}, num_ranked=5),
+    "darts_second_order": lambda: one_shot(
+        "darts", training={"epochs": EPOCHS, "lr": 0.05}, num_ranked=5, order=2, optimizer_kind="sgd"
+    ),
+    "fairdarts": lambda: one_shot("fairdarts", training={"epochs": EPOCHS}, num_ranked=5),
+    "gdas": lambda: one_shot("gdas", training={"epochs": EPOCHS}, num_ranked=5),
+    "pcdarts": lambda: one_shot("pcdarts", training={"epochs": EPOCHS}, num_ranked=5),
+    "darts_minus": lambda: one_shot("darts_minus", training={"epochs": EPOCHS}, num_ranked=5),
     "once_for_all": lambda: one_shot("once_for_all", training={"epochs": EPOCHS}, num_ranked=5),
     "enas": lambda: one_shot("enas", training={"epochs": EPOCHS}, num_ranked=5, controller=Policy(steps=2, samples=4)),
 }
@@ -29,7 +42,7 @@ METHODS = {
 
 def table_of(name: str) -> list[dict[str, float]]:
     """What the first ten epochs log, and for networks of their own each epoch of each training."""
-    method, one = METHODS[name](), task(seed=11)
+    method, one = METHODS[name](), task(seed=11, choices=CELL if name in OVER_CELLS else None)
     state = method.init(one)
     return [method.epoch(one, state, epoch) for epoch in range(EPOCHS)] + [
         {"rank": float(i), "ic": c.scores["ic"], "loss": c.scores["loss"]} for i, c in enumerate(state.scored)
