@@ -90,13 +90,14 @@ def draw(runs: list[dict[str, Any]], file: Path) -> None:
         mine = [r for r in runs if r["world"] == world]
         oracle = "oracle" in mine[0]["points"][0]
         end = max(r["cpu"] for r in mine)
-        grid = np.linspace(0.0, end, 120)
         for row, (of, label) in enumerate(
             [(lambda p: p["merit"], "IC on selection rows"), (quality, "IC on fresh rows" + " / oracle" * oracle)]
         ):
             axis = axes[row][column]
             for method in dict.fromkeys(r["method"] for r in mine):
-                lines = np.array([[at(r, t, of) for t in grid] for r in mine if r["method"] == method])
+                some = [r for r in mine if r["method"] == method]
+                grid = np.array(sorted({p["cpu"] for r in some for p in r["points"]} | {end}))
+                lines = np.array([[at(r, t, of) for t in grid] for r in some])
                 whole = np.isfinite(lines).all(axis=0)
                 if not whole.any():
                     continue
