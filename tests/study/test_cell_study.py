@@ -22,10 +22,11 @@ def cells(**sections):
     return {**tiny(**sections), "space": CELL}
 
 
-def test_a_study_over_cells(tmp_path):
+@pytest.mark.parametrize("kind", ["darts"])
+def test_a_study_over_cells(kind, tmp_path):
     torch.set_num_threads(1)
     few = {"coupling": 2, "random": 1, "seeds": 1, "top_k": 1, "baselines": ["flat", "hold"]}
-    done = Study.of(cells(trials=few)).run(tmp_path)
+    done = Study.of(cells(trials=few, search={"kind": kind, "find": {"kind": "random"}})).run(tmp_path)
     assert done.verdict in ("EDGE", "NO EVIDENCE", "NO EDGE")
     rows = json.loads((done.folder / "retrain/strategies.json").read_text())["strategies"]
     champion = rows[0]["architecture"]
