@@ -8,6 +8,7 @@ import pytest
 
 from search.worlds import Told, market, spos, task
 from tradenas.errors import ConfigError
+from tradenas.search.base import Candidate
 from tradenas.search.parts.marginal import contrasts, effects
 from tradenas.search.parts.parsimony import (
     PARTS,
@@ -108,6 +109,28 @@ def test_inputs_that_say_nothing_are_taken_away(searched):
     without = [c for c in more if c.architecture["input/feature/indicator0"] == "off"]
     assert without  # it was tried
     assert all(merit(c.scores, "ic") < merit(start.scores, "ic") - 0.1 for c in without)
+
+
+def test_it_stops_where_something_would_be_lost(monkeypatch):
+    """Three indicators are needed, and a lookback of 10: no candidate that lacks two of these is ever looked at."""
+    needed = {"input/feature/indicator0": "on", "input/feature/indicator1": "on", "input/feature/indicator2": "on"}
+
+    def lost(architecture):
+        return sum(architecture[n] != o for n, o in needed.items()) + (architecture["input/lookback"] < 10)
+
+    def merits(scorer, networks, architectures):
+        rng = rng_for(0, "stops")
+        return np.array([0.01 * rng.standard_normal(PARTS) - 0.1 * lost(a) for a in architectures])
+
+    class Counts:
+        def paths(self, networks, architectures):
+            return [Candidate(a, {"ic": -0.1 * lost(a)}) for a in architectures]
+
+    monkeypatch.setattr("tradenas.search.parts.parsimony.part_merits", merits)
+    looked = simplify(SPACE, Counts(), [], Candidate(SPACE.largest(), {"ic": 0.0}), errors=2.0)
+    kept = [c.architecture for c in looked if not lost(c.architecture)]
+    assert any(a["input/feature/indicator3"] == "off" and a["input/lookback"] == 10 for a in kept)
+    assert max(lost(c.architecture) for c in looked) == 1
 
 
 def test_the_planted_indicator_is_worth_something_and_no_other(searched):
