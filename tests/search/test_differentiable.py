@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ OPS = ("zero", "skip", "dense", "conv3")
 CELL = Cell(nodes=2, ops=OPS, cells=(1, 2), widths=(4,), lookbacks=(5,), transforms=("raw",), norms=("none",))
 ONE = replace(CELL, cells=(1,))
 DATA = market(rows=1200)
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "darts.py"
 
 
 def method(kind, **changes):
@@ -267,3 +271,26 @@ def test_the_curvature_is_measured_every_second_epoch():
     state, logs = state_after("robust_darts", 3, training={"epochs": 3})
     assert [epoch for epoch, _ in state.learners[0].measured] == [0, 2]
     assert all("watched" in log for log in logs)
+
+
+def test_a_warning_where_alphas_cannot_get_anywhere():
+    one = task(data=DATA, choices=ONE.space())
+
+    def warned(**alphas):
+        made = method("darts", alphas=Alphas(**alphas), training={"epochs": 10})
+        return [w for w in made.warnings(one, made.init(one)) if "alpha" in w]
+
+    assert "26.3-fold" in warned(lr=3.8e-3)[0]  # two batches of 400 rows, ten epochs
+    assert warned(lr=0.1) == []
+    assert "2.0-fold" in warned(lr=0.1, warm_up=0.5)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["darts", "fairdarts"])
+@pytest.mark.parametrize("planted", ["ema12", "difference"])
+def test_a_planted_op_is_found(kind, planted):
+    spec = importlib.util.spec_from_file_location("darts_benchmark", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    few = argparse.Namespace(rows=4000, strength=0.3, epochs=20, lr=5e-3, alpha_lr=3e-2)
+    assert sum(module.one(kind, "edge", planted, seed, few)["found"] for seed in (10, 11, 12)) == 3

@@ -25,6 +25,7 @@ from tradenas.search.parts.bilevel import Tensors
 from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.learner import Alphas
 from tradenas.search.parts.relaxation import Temperature, gumbel
+from tradenas.space import SearchSpace
 
 __all__ = ["GDAS", "drawn_alone"]
 
@@ -56,6 +57,9 @@ class GDAS(Differentiable):
 
     def relax(self, alphas: Tensors, *, epoch: int, seed: int) -> Mapping[str, Tensor]:
         return gumbel(alphas, temperature=self.alphas.temperature.at(epoch, self.training.epochs), seed=seed)
+
+    def passes(self, space: SearchSpace) -> float:  # noqa: ARG002
+        return 1.0
 
     def mix(self) -> Mix:
         return drawn_alone

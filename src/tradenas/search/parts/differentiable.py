@@ -34,6 +34,7 @@ from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
 from tradenas.search.parts.sizes import is_op
 from tradenas.search.parts.supernet import SupernetState
+from tradenas.search.parts.travel import check_travel
 from tradenas.search.parts.uniform import Uniform
 from tradenas.seeds import rng_for, seed_for
 from tradenas.space import Architecture, Choice, Picked, SearchSpace, draw
@@ -43,6 +44,9 @@ from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch, Segments
 
 __all__ = ["Differentiable", "discretised", "sampled"]
+
+#: Distance between two alphas from which on the one has seven times the weight of the other.
+SAYS_SOMETHING = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,25 @@ class Differentiable(OneShot):
             for i in range(self.supernets)
         ]
         return AlphaState(state.space, state.networks, state.optimizers, learners)
+
+    def passes(self, space: SearchSpace) -> float:  # noqa: ARG002
+        """Every option takes part in every step."""
+        return math.inf
+
+    def warnings(self, task: Task, state: SupernetState) -> list[str]:
+        """Where a learning rate times the steps cannot move weights, or alphas, as far as they would have to go."""
+        steps = -(-len(self.rows(task, state.network)) // self.training.batch) * self.training.epochs
+        passes, told = self.passes(task.space), []
+        if self.optimizer_kind == "adamw":
+            told = check_travel(task.space, state.network, self.training, steps, passes=passes)
+        travel = (1.0 - self.alphas.warm_up) * steps * self.alphas.lr
+        if travel < SAYS_SOMETHING:
+            told.append(
+                f"learning rate x steps can move an alpha by {travel:.2g} at most, where it takes about "
+                f"{SAYS_SOMETHING:g} to prefer an option: what the alphas choose will be near to chance. Raise "
+                f"search.alphas.lr or the epochs {SAYS_SOMETHING / travel:.1f}-fold"
+            )
+        return told
 
     def halves(self, task: Task) -> Fold:
         """Rows of the weights, and later ones of the alphas."""
