@@ -14,7 +14,7 @@ from tradenas.space import Cell
 from tradenas.study import Study
 from tradenas.study.config import read_config
 
-CELL = {"kind": "cell", "cells": [1, 2], "nodes": 2, "take": 1, "ops": ["zero", "skip", "dense", "ema4"], "widths": [4],
+CELL = {"kind": "cell", "cells": [1, 2], "nodes": 2, "take": 2, "ops": ["zero", "skip", "dense", "ema4"], "widths": [4],
         "lookbacks": [5], "norms": ["layer"]}  # fmt: skip
 
 
@@ -39,9 +39,9 @@ def test_a_study_over_cells(kind, tmp_path):
 def test_its_section_is_read_and_its_faults_are_named():
     config = read_config(cells())
     assert isinstance(config.space, Cell)
-    assert config.space.take == 1
+    assert config.space.take == 2
     assert read_config(config.to_dict()) == config
-    assert config.digest != read_config(cells(), changes={"space.take": 2}).digest
+    assert config.digest != read_config(cells(), changes={"space.take": 1}).digest
     with pytest.raises(ConfigError, match=r"space\.depths: no such key"):
         read_config(cells(), changes={"space.depths": [1]})
     with pytest.raises(ConfigError, match=r"space\.nodes"):

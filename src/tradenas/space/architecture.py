@@ -63,7 +63,7 @@ class Architecture(Mapping[str, Picked]):
         """From what a JSON reader gives, where tuples came back as lists."""
         plain: dict[str, Picked] = {}
         for name, value in items.items():
-            if isinstance(value, list):
+            if isinstance(value, (list, tuple)):
                 plain[name] = tuple(value)
             elif isinstance(value, (str, int, float)):
                 plain[name] = value
