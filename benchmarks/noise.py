@@ -32,7 +32,8 @@ LIGHT = {
         "lookbacks": [5, 20],
         "groups": ["trend", "momentum", "volatility", "volume", "shape"],
     },
-    "search": {"num_ranked": 100, "training": {"epochs": 10}},
+    "rank_by": "ic",
+    "search": {"kind": "spos", "num_ranked": 100, "find": {"population": 50}, "training": {"epochs": 10}},
     "trials": {
         "top_k": 5,
         "seeds": 1,

@@ -22,7 +22,7 @@ from worlds import SPACE, Arena, arena
 from tradenas.nn import Layout, Network
 from tradenas.search.base import Scorer, Task, run_search
 from tradenas.search.methods import SPOS
-from tradenas.search.parts.evolution import sample_distinct
+from tradenas.search.parts.evolution import Evolution, sample_distinct
 from tradenas.space import Architecture
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import Evaluator
@@ -60,7 +60,7 @@ def one_shot(a: Arena, seed: int, folder: Path) -> dict[str, float]:
     )
     task = Task(space=SPACE.space(), data=a.data, train=a.fold.train, scorer=scorer, seed=seed)
     began = time.perf_counter()
-    candidates = run_search(SPOS(), task, folder)
+    candidates = run_search(SPOS(find=Evolution(population=50)), task, folder)
     search_s = time.perf_counter() - began
     seen, top = set(), []
     for c in candidates:

@@ -24,7 +24,10 @@ FEW = {
     "paths": 2,
 }  # fmt: skip
 #: What a method needs besides to be quick and to have a space it can work in.
-OWN = {"fairnas": {"strict": False, "share_batch": False}, "sandwich": {"num_random": 1}}
+OWN = {
+    "fairnas": {"strict": False, "share_batch": False},
+    "sandwich": {"num_random": 1, "supernets": 1, "parsimony": 0.0},
+}
 CELL = Cell(nodes=2, ops=("zero", "dense", "conv3"), cells=(1,), widths=(8,), lookbacks=(5,), transforms=("raw",))
 CHOICES = space(ops=("dense", "conv3", "gated"), lookbacks=(5, 8))
 SPACES = {"pcdarts": CELL.space()}

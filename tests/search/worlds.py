@@ -62,8 +62,9 @@ def task(told: Any = None, *, data: Dataset | None = None, choices: SearchSpace 
 def one_shot(kind: str, **changes: Any) -> OneShot:
     """Four epochs, then four generations of five."""
     training = replace(QUICK, **changes.pop("training", {}))
-    few = {"training": training, "find": Evolution(population=5, parents=4), "num_ranked": 18, **changes}
-    return METHODS[kind](**few)
+    few = {"training": training, "find": Evolution(population=5, parents=4), "num_ranked": 18, "supernets": 1}
+    published = {"sandwich": {"distil": 1.0}}.get(kind, {})
+    return METHODS[kind](**{**few, "parsimony": 0.0, **published, **changes})
 
 
 def spos(**changes: Any) -> SPOS:

@@ -9,7 +9,7 @@ import pytest
 
 from study.tiny import tiny
 from tradenas.errors import ConfigError
-from tradenas.search.methods import SPOS, RandomSearch
+from tradenas.search.methods import RandomSearch, Sandwich
 from tradenas.study.config import StudyConfig, read_config
 
 DEMOS = sorted((Path(__file__).parents[2] / "src/tradenas/study/demos").glob("*.toml"))
@@ -81,7 +81,7 @@ def test_files_that_are_no_study(tmp_path):
         read_config({"search": 3})
 
 
-@pytest.mark.parametrize("source", [{}, tiny(), tiny(search={"kind": "spos", "ranking": "random"}), *DEMOS], ids=str)
+@pytest.mark.parametrize("source", [{}, tiny(), tiny(search={"kind": "spos", "find": {"kind": "random"}}), *DEMOS], ids=str)
 def test_the_resolved_file_is_the_same_study(tmp_path, source):
     config = read_config(source)
     (tmp_path / "study.toml").write_text(config.to_toml())
@@ -97,7 +97,7 @@ def test_methods_have_their_own_keys(tmp_path):
     assert config.search.num_trained == 7
     (tmp_path / "study.toml").write_text(config.to_toml())
     assert read_config(tmp_path / "study.toml") == config
-    assert isinstance(read_config({}).search, SPOS)
+    assert isinstance(read_config({}).search, Sandwich)
     with pytest.raises(ConfigError, match="num_ranked: no such key"):
         read_config({"search": {"kind": "random_search", "num_ranked": 7}})
 

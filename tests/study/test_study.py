@@ -44,7 +44,7 @@ def test_everything_is_there(done):
     found = facts(folder, "search/candidates.json")
     assert found["num_scored"] == len(found["candidates"]) == 10
     assert [c["rank"] for c in found["candidates"]] == list(range(1, 11))
-    assert found["metric"] == RunFolder(folder).config().rank_by == "ic"
+    assert found["metric"] == RunFolder(folder).config().rank_by == "rank_ic"
     merits = [c["scores"]["ic"] for c in found["candidates"]]
     assert merits == sorted(merits, reverse=True)
     assert found["trace"][-1] == {"scored": 10, "best": merits[0]}

@@ -26,7 +26,7 @@ from tradenas.errors import ConfigError
 from tradenas.features import DEFAULT_INDICATORS, INDICATORS, Target
 from tradenas.registry import Registry
 from tradenas.search.base import METHODS, Method
-from tradenas.search.methods import SPOS
+from tradenas.search.methods import Sandwich
 from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.standalone import Standalone
@@ -195,8 +195,9 @@ class StudyConfig:
     Attributes:
         name: of the run folder.
         seed: all randomness hangs on it.
-        rank_by: what the search ranks candidates by.  A supernet orders architectures by IC or loss nearly as well as
-            retraining does, by net Sharpe ratio hardly better than chance (measured: docs/results.md).
+        rank_by: what the search ranks candidates by.  A supernet orders architectures by rank IC nearly as well as
+            retraining does and by net Sharpe ratio hardly better than chance; by IC, chance candidates that suit the
+            wildest rows come first more often (measured: docs/results.md).
         metric: what the champion, and the best baseline, are chosen by on the selection zone.
         rule: signals to positions.
         costs: of trading; the default is Bybit's taker fee and a basis point of slippage.
@@ -204,14 +205,14 @@ class StudyConfig:
 
     name: str = "study"
     seed: int = 0
-    rank_by: str = "ic"
+    rank_by: str = "rank_ic"
     metric: str = "sharpe"
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     target: Target = field(default_factory=lambda: Target(kind="forward_return"))
     zones: ZoneConfig = field(default_factory=ZoneConfig)
     space: Blueprint = field(default_factory=Chain)
-    search: Method[Any] = field(default_factory=SPOS)
+    search: Method[Any] = field(default_factory=Sandwich)
     trials: TrialConfig = field(default_factory=TrialConfig)
     regimes: RegimeConfig = field(default_factory=RegimeConfig)
     rule: Rule = field(default_factory=Rule)
@@ -321,7 +322,7 @@ def read_config(source: str | Path | Mapping[str, Any], *, changes: Mapping[str,
     for key, value in (changes or {}).items():
         _put(plain, key, value)
     faults: list[str] = []
-    method = _of_kind(METHODS, plain, "search", SPOS, faults)
+    method = _of_kind(METHODS, plain, "search", Sandwich, faults)
     known: dict[str, type[Any]] = {"search": method, "space": _of_kind(BLUEPRINTS, plain, "space", Chain, faults)}
     search = plain.get("search")
     if "find" in getattr(method, "__dataclass_fields__", ()) and isinstance(search, dict):

@@ -108,6 +108,7 @@ class Evolution(Finder):
     """
 
     kind: Literal["evolution"] = "evolution"
+    population: int = 10
     parents: int = 10
     mutation_rate: float = 0.1
 
