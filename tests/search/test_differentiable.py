@@ -23,7 +23,8 @@ from tradenas.search.methods.gdas import drawn_alone
 from tradenas.search.methods.pcdarts import Partial, shuffled
 from tradenas.search.parts import differentiable
 from tradenas.search.parts.differentiable import discretised, sampled
-from tradenas.search.parts.learner import Alphas
+from tradenas.search.parts.early_stop import Stop
+from tradenas.search.parts.learner import Alphas, Learner
 from tradenas.seeds import rng_for
 from tradenas.space import Cell
 from tradenas.train import loop
@@ -265,6 +266,17 @@ def test_a_stop_keeps_the_alphas_of_its_epoch():
     assert [("stopped" in log) for log in logs] == [False, False, True, True]
     kept = state.learners[0].trail[1]
     assert all(torch.equal(kept[n], a) for n, a in state.learners[0].now().items())
+
+
+def test_a_stop_goes_back_to_an_earlier_epoch():
+    learner = Learner(ONE.space().choices[-2:], Alphas(lr=0.1), seed=0, device=torch.device("cpu"))
+    first = {n: a.clone() for n, a in learner.now().items()}
+    for sign in (1.0, -1.0, -1.0):
+        learner.remember()
+        assert learner.step({n: sign * torch.ones_like(a) for n, a in learner.now().items()})
+    assert not learner.step({n: torch.full_like(a, torch.nan) for n, a in learner.now().items()})
+    learner.stop(Stop(at=2, keep=0, why="test"))
+    assert all(torch.equal(first[n], a) for n, a in learner.now().items())
 
 
 def test_the_curvature_is_measured_every_second_epoch():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Cell, Edge, Graph, crossover, mutate
+from tradenas.space import Architecture, Cell, Edge, Graph, crossover, essential, mutate
 
 TINY = Cell(nodes=2, ops=("zero", "skip", "dense"))
 BENCH201 = Cell(inputs=1, nodes=3, take=0, output="last", ops=("skip", "zero", "conv3", "conv1", "pool"), cells=(1,))
@@ -210,3 +210,12 @@ def test_search_and_retraining_share_their_choices():
 def test_contradictions_are_refused(wrong, place):
     with pytest.raises(SpaceError, match=f"space.{place}"):
         Cell(**wrong)
+
+
+def test_an_edge_that_nothing_hears_makes_no_other_network():
+    cell = Cell(inputs=1, nodes=3, take=0, output="last", ops=("zero", "skip", "dense"))
+    ways = [architecture(cell, {(0, 1): op, (0, 3): "skip"}) for op in ("zero", "skip", "dense")]
+    assert len({essential(a) for a in ways}) == 1
+    assert essential(ways[0]) != essential(architecture(cell, {(0, 3): "dense"}))
+    chain = Architecture({"depth": 1, "layer0/op": "dense"})
+    assert essential(chain) == chain
