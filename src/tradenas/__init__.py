@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradenas.nn import Layout, Network, hard, soft
     from tradenas.report import load_record, write_report
     from tradenas.search.base import Candidate, Scorer, Task, run_search
-    from tradenas.search.methods import SPOS, RandomSearch
+    from tradenas.search.methods import SPOS, RandomSearch, Sandwich
     from tradenas.space import Architecture, Cell, Chain, Choice, SearchSpace
     from tradenas.splits import Span, make_zones, walk_forward
     from tradenas.study import Study, StudyConfig, StudyResult
@@ -40,7 +40,7 @@ _WHERE = {
     "tradenas.nn": ("Layout", "Network", "hard", "soft"),
     "tradenas.report": ("load_record", "write_report"),
     "tradenas.search.base": ("Candidate", "Scorer", "Task", "run_search"),
-    "tradenas.search.methods": ("SPOS", "RandomSearch"),
+    "tradenas.search.methods": ("SPOS", "RandomSearch", "Sandwich"),
     "tradenas.space": ("Architecture", "Cell", "Chain", "Choice", "SearchSpace"),
     "tradenas.splits": ("Span", "make_zones", "walk_forward"),
     "tradenas.study": ("Study", "StudyConfig", "StudyResult"),
@@ -55,11 +55,12 @@ _WHERE = {
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
-    "SPOS", "Architecture", "Candidate", "Candles", "Cell", "Chain", "Choice", "Costs", "Dataset", "Evaluator", "Layout",
-    "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Scorer", "SearchSpace", "Span", "Study",
-    "StudyConfig", "StudyResult", "Target", "Task", "TradenasError", "Training", "alpha158", "audit", "backtest",
-    "build_dataset", "build_table", "feature", "fit", "hard", "load_record", "make_zones", "planted", "read_candles",
-    "resample", "run_search", "sample", "soft", "walk_forward", "write_candles", "write_report",
+    "SPOS", "Architecture", "Candidate", "Candles", "Cell", "Chain", "Choice", "Costs", "Dataset", "Evaluator",
+    "Layout", "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Sandwich", "Scorer",
+    "SearchSpace", "Span", "Study", "StudyConfig", "StudyResult", "Target", "Task", "TradenasError", "Training",
+    "alpha158", "audit", "backtest", "build_dataset", "build_table", "feature", "fit", "hard", "load_record",
+    "make_zones", "planted", "read_candles", "resample", "run_search", "sample", "soft", "walk_forward",
+    "write_candles", "write_report",
 ]  # fmt: skip
 
 

@@ -81,7 +81,10 @@ def test_files_that_are_no_study(tmp_path):
         read_config({"search": 3})
 
 
-@pytest.mark.parametrize("source", [{}, tiny(), tiny(search={"kind": "spos", "find": {"kind": "random"}}), *DEMOS], ids=str)
+RANDOM = {"kind": "spos", "find": {"kind": "random"}}
+
+
+@pytest.mark.parametrize("source", [{}, tiny(), tiny(search=RANDOM), *DEMOS], ids=str)
 def test_the_resolved_file_is_the_same_study(tmp_path, source):
     config = read_config(source)
     (tmp_path / "study.toml").write_text(config.to_toml())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -43,9 +45,7 @@ class Noted(torch.optim.SGD):
 
     def step(self, closure=None):
         parameters = self.param_groups[0]["params"]
-        self.seen.append(
-            {n: p.grad.clone() for n, p in zip(self.names, parameters, strict=True) if p.grad is not None}
-        )
+        self.seen.append({n: p.grad.clone() for n, p in zip(self.names, parameters, strict=True) if p.grad is not None})
 
 
 def gradients(passes, *, teacher=None, network=None):
@@ -120,9 +120,9 @@ def test_dropout_is_left_out_where_a_pass_says_so():
 def test_shares_cover_a_batch(num, shares):
     rows = [list(range(num))[loop._share(num, (i, shares))] for i in range(shares)]
     assert all(rows)
-    assert sorted(set(sum(rows, []))) == list(range(num))
+    assert sorted(set(chain(*rows))) == list(range(num))
     if num >= shares:
-        assert len(sum(rows, [])) == num
+        assert sum(map(len, rows)) == num
 
 
 def test_parts_of_a_batch_add_up_to_their_own_losses():
@@ -143,5 +143,3 @@ def test_distilling_a_probability():
     other = torch.zeros(1, 2, requires_grad=True)
     objective.distil(other, taught, torch.ones(1, 2)).backward()
     torch.testing.assert_close(other.grad, (torch.full((1, 2), 0.5) - torch.sigmoid(taught)) / 2)
-
-

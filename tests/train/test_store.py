@@ -16,7 +16,6 @@ from tradenas.train.dataset import Dataset
 from tradenas.train.store import ARRAYS, cut, load_dataset, save_dataset
 from train.datasets import make_dataset
 
-
 REGIME_T = (np.arange(300) % 5 - 1).astype(np.int8)
 
 

@@ -86,7 +86,7 @@ class Inputs(nn.Module):
         nn.init.zeros_(self.taps)
 
     def shrink(self, amount: float | Tensor) -> None:
-        """Moves the taps that the last step reached towards 0 by `amount`, not past it; of stacked networks by (N, 1, 1).
+        """Moves the taps that the last step reached towards 0 by `amount`, not past it; stacked ones by (N, 1, 1).
 
         The proximal step of the lasso (Tibshirani 1996; ISTA, Daubechies et al. 2004): of some thousand taps a market
         uses a few, and the rest would be fitted to noise.  Taps outside the step's lookback are left alone.

@@ -11,8 +11,9 @@ for each network of the step, which those papers, whose spaces are all size, hav
 
 Departures: the others learn from the labels too unless `distil` says otherwise.  Taught by the largest alone, as
 published, subnets say what it says, and their order tells little of what they are worth: Kendall's tau with standalone
-training was 0.04 of 0.62 on one planted market (docs/results.md).  AdamW for SGD; no label smoothing, as most labels here are returns; squared distance to the teacher's
-signal where those are, cross-entropy to its probability where labels are directions.
+training was 0.04 of a possible 0.62 on one planted market (docs/results.md).  AdamW for SGD; no label smoothing, as
+most labels here are returns; squared distance to the teacher's signal where those are, cross-entropy to its
+probability where labels are directions.
 """
 
 from __future__ import annotations
