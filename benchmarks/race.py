@@ -195,7 +195,7 @@ def zero_cost(course: Course, budget_s: float) -> dict[str, Any]:
     """The same, best first by what untrained networks give away; ranking them costs time like all else."""
     drawn = sample_distinct(SPACE.space(), SCREENED, seed=course.seed, stream="equal time")
     return trained_in_turn(
-        course, budget_s, best_first(task_of(course.arena, course.seed), drawn, ["synflow", "naswot"])
+        course, budget_s, best_first(task_of(course.arena, course.seed), drawn, ["naswot", "grad_norm"])
     )
 
 
