@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -31,7 +31,7 @@ class Measured:
 
     Attributes:
         method: with its settings; `x4` where the mean rank of four supernets was taken.
-        seeds: orders that the means are over.
+        seeds: runs that the means are over; `x4` takes every group of four of them, at most 70.
         trainings: what an order cost, in standalone trainings of the same data one by one.
         tau: Kendall's, with the mean of the table's seeds, over all architectures; `share`: over its ceiling.
         top_tau: the same within the best quarter by truth; `top_share`: over its ceiling.
@@ -95,9 +95,9 @@ def held_against(
     groups = list(combinations(found, TOGETHER))[:MOST_GROUPS]
     if "proxy" not in rows[0]["scores"] and groups:
         together = [-mean_rank(np.nan_to_num(np.array(group), neginf=-1e9)) for group in groups]
-        measured.append(
-            _measured(table, world, metric, f"{spec} x4", together, TOGETHER * float(np.mean(costs)), independent=False)
-        )
+        cost = TOGETHER * float(np.mean(costs))
+        one = _measured(table, world, metric, f"{spec} x4", together, cost)
+        measured.append(replace(one, seeds=len(found), spread=float("nan")))  # groups overlap: no interval
     return measured
 
 
@@ -107,9 +107,7 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
     return float(t.ppf(0.5 + level / 2, num - 1) * np.std(values, ddof=1) / np.sqrt(num)) if num > 1 else float("nan")
 
 
-def _measured(
-    table: Table, world: str, metric: str, name: str, found: Sequence[Array], cost: float, *, independent: bool = True
-) -> Measured:
+def _measured(table: Table, world: str, metric: str, name: str, found: Sequence[Array], cost: float) -> Measured:
     truth_N, later_N = table.truth(world, metric), table.truth(world, metric, zone="test")
     top = truth_N >= np.quantile(truth_N, 0.75)
     taus = [float(kendalltau(m, truth_N).statistic) for m in found]
@@ -122,7 +120,7 @@ def _measured(
         seeds=len(found),
         trainings=cost,
         tau=float(np.mean(taus)),
-        spread=half_width(taus) if independent else float("nan"),
+        spread=half_width(taus),
         share=float(np.mean(taus)) / table.ceiling(world, metric).one_against_rest,
         top_tau=float(np.mean(tops)),
         top_share=float(np.mean(tops)) / table.ceiling(world, metric, best=0.25).one_against_rest,
