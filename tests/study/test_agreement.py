@@ -16,7 +16,7 @@ from tradenas.study.agreement import agreement, shortlist, unmeasured
 
 def config(**trials):
     settings = {"reps": 200, "coupling": 12, **trials}
-    return read_config(tiny(trials=settings))
+    return read_config(tiny(rank_by="ic", trials=settings))
 
 
 def candidates(scores, each=None):

@@ -139,11 +139,11 @@ class TestRouter:
     def test_each_regime_is_ranked_by_its_own_score(self, done, rows):
         candidates = facts(done.folder, "search/candidates.json")["candidates"]
         for name in REGIMES:
-            best = max(candidates, key=lambda c: c["scores"][f"ic/{name}"])
+            best = max(candidates, key=lambda c: c["scores"][f"rank_ic/{name}"])
             row = rows[f"{name.replace('_', '-')} 1"]
             assert row["digest"] == best["digest"]
             assert row["regime"] == name
-            assert row["supernet_score"] == best["scores"][f"ic/{name}"]
+            assert row["supernet_score"] == best["scores"][f"rank_ic/{name}"]
         assert len({rows[f"{n.replace('_', '-')} 1"]["digest"] for n in REGIMES}) > 1
 
     def test_specialists_trade_in_their_regime_alone(self, done, rows):

@@ -45,7 +45,7 @@ def test_everything_is_there(done):
     assert found["num_scored"] == len(found["candidates"]) == 10
     assert [c["rank"] for c in found["candidates"]] == list(range(1, 11))
     assert found["metric"] == RunFolder(folder).config().rank_by == "rank_ic"
-    merits = [c["scores"]["ic"] for c in found["candidates"]]
+    merits = [c["scores"]["rank_ic"] for c in found["candidates"]]
     assert merits == sorted(merits, reverse=True)
     assert found["trace"][-1] == {"scored": 10, "best": merits[0]}
     rows = facts(folder, "retrain/strategies.json")["strategies"]

@@ -18,7 +18,10 @@ from tradenas.train.stream import measure, stream
 from train.datasets import make_dataset
 
 ROWS = 400
-DATA = make_dataset(rows=ROWS, features=3, transforms=("raw", "zscore"), gaps=(170,), planted="feature")
+DATA = replace(
+    make_dataset(rows=ROWS, features=3, transforms=("raw", "zscore"), gaps=(170,), planted="feature"),
+    groups=("test", "test", "other"),
+)
 SPACE = Chain(
     depths=(1, 2, 3), widths=(4, 8), ops=CHAIN_OPS, norms=("none", "layer", "batch"), dropouts=(0.0, 0.2),
     lookbacks=(5, 20), transforms=("raw", "zscore"), groups=("test",),
