@@ -299,10 +299,10 @@ def test_a_warning_where_alphas_cannot_get_anywhere():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["darts", "fairdarts"])
-@pytest.mark.parametrize("planted", ["ema12", "difference"])
-def test_a_planted_op_is_found(kind, planted):
+def test_a_planted_op_is_found(kind):
+    """The average; a difference can be computed by a convolution as well, so that world has no one right op."""
     spec = importlib.util.spec_from_file_location("darts_benchmark", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     few = argparse.Namespace(rows=4000, strength=0.3, epochs=20, lr=5e-3, alpha_lr=3e-2)
-    assert sum(module.one(kind, "edge", planted, seed, few)["found"] for seed in (10, 11, 12)) == 3
+    assert sum(module.one(kind, "edge", "ema12", seed, few)["found"] for seed in (10, 11, 12)) == 3
