@@ -153,7 +153,7 @@ class Course:
 
 def task_of(a: Arena, seed: int) -> Task:
     evaluator = Evaluator(data=a.data, train=a.fold.train, valid=a.fold.valid, rule=Rule(), costs=Costs())
-    scorer = Scorer(evaluator=evaluator, metric="ic", on_trial=lambda *_: None)
+    scorer = Scorer(evaluator=evaluator, metric=read_config({}).rank_by, on_trial=lambda *_: None)
     return Task(space=SPACE.space(), data=a.data, train=a.fold.train, scorer=scorer, seed=seed)
 
 
