@@ -14,7 +14,7 @@ from tradenas.nn import Layout, Network
 from tradenas.space import Chain
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule, score, signal_scale
-from tradenas.train.evaluate import METRICS, Evaluator, best_first, merit
+from tradenas.train.evaluate import METRICS, Evaluator, merit
 from tradenas.train.fit import fit
 from tradenas.train.loop import Training
 from train.datasets import make_dataset, scrambled
@@ -128,21 +128,8 @@ def test_networks_that_are_not_finite_have_no_scores_and_come_last(value):
     assert bad
     assert all(math.isfinite(v) for scores in told for v in scores.values())
     for metric in METRICS:
-        ranked = best_first(list(zip(some, told, strict=True)), metric)
-        assert {a.digest for a, _ in ranked[-len(bad) :]} == bad
-        merits = [merit(scores, metric) for _, scores in ranked]
-        assert merits == sorted(merits, reverse=True)
-        assert merits[-1] == -math.inf < merits[0]
-
-
-def test_ties_are_broken_by_digest_whatever_the_order():
-    some = everyone()
-    pairs = [(a, {"ic": float(i % 3)}) for i, a in enumerate(some)]
-    ranked = best_first(pairs, "ic")
-    assert ranked == best_first(pairs[::-1], "ic")
-    assert [a.digest for a, s in ranked if s["ic"] == 2.0] == sorted(a.digest for a, s in pairs if s["ic"] == 2.0)
-    losses = [(a, {"loss": float(i)}) for i, a in enumerate(some)]
-    assert best_first(losses, "loss")[0][1]["loss"] == 0.0  # less is better
+        last = {a.digest for a, s in zip(some, told, strict=True) if merit(s, metric) == -math.inf}
+        assert last == bad
 
 
 def test_faults_are_named(network):

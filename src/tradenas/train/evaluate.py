@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -257,8 +257,3 @@ class Evaluator:
         if self.rule.kind != "volatility_target":
             return None
         return relative_volatility(self.data.past_return_T, train=self.train.slice)[self.valid.slice]
-
-
-def best_first(scored: Sequence[tuple[Architecture, Scores]], metric: str) -> list[tuple[Architecture, Scores]]:
-    """Candidates by merit, ties by digest, so that an order never depends on how it came about."""
-    return sorted(scored, key=lambda pair: (-merit(pair[1], metric), pair[0].digest))
