@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,9 +37,9 @@ class _Filter(Op):
         channels = width if isinstance(width, int) else len(width)
         return gate(self.filtered(self.carried(x_BTC, channels)), width)
 
+    @abc.abstractmethod
     def filtered(self, x_BTC: Tensor) -> Tensor:
         """The channels after the filter; rows before the first are zeros."""
-        raise NotImplementedError
 
     def count(self, c_in: int, width: int) -> Count:  # noqa: ARG002
         return Count()
@@ -53,9 +55,9 @@ class _Taps(_Filter):
         self.register_buffer("taps_L", self.taps().float(), persistent=False)
         self.reach = len(self.taps_L) - 1
 
+    @abc.abstractmethod
     def taps(self) -> Tensor:
         """Weight of the row `lag` rows before."""
-        raise NotImplementedError
 
     def filtered(self, x_BTC: Tensor) -> Tensor:
         channels, lead = x_BTC.shape[-1], x_BTC.shape[:-2]
