@@ -71,7 +71,12 @@ def test_causes_and_every_supernet_are_in_the_record(done):
     assert coupling["proxies"]
     with Ledger(done / "ledger.db") as ledger:
         assert ledger.count_by_stage()["coupling"] == 2 * coupling["num"]
-        assert ledger.count_by_stage()["search"] == 10  # what explains a ranking is no trial
+        assert ledger.count_by_stage()["search"] == 10
+        # a score after a repair is a look at the ranking rows: every measured architecture, after each of three repairs
+        assert ledger.count_by_stage()["causes"] == 3 * coupling["num"]
+        looks = ledger.trials("causes")
+        assert {t.params["repair"] for t in looks} == {"longer", "private", "refitted"}
+        assert all("ic" in t.scores for t in looks)
 
 
 def test_it_is_the_supernet_that_ranked(done, bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,9 +17,10 @@ from tradenas.search.parts.causes import causes
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.seeds import seed_for
-from tradenas.space import Chain
+from tradenas.space import Architecture, Chain
 from tradenas.study.bench import Bench
 from tradenas.study.searching import task_of
+from tradenas.train.evaluate import Scores, by_regime
 from tradenas.train.loop import Plan
 from tradenas.train.store import cut
 from tradenas.typing import FloatArray
@@ -30,7 +32,8 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
     """The causes for `coupling.json`; None where the search has no supernet of a chain, or nothing may be spent.
 
     Of several supernets the first is looked at.  The study goes on without causes where training on leaves the finite
-    numbers: they explain a ranking and decide nothing.
+    numbers: they explain a ranking and choose no architecture.  Every score on the way is a trial all the same: it is a
+    look at the rows that rank, and the tau beside it can set how many candidates are retrained.
 
     Args:
         points: architectures with their scores alone, one a seed.
@@ -52,6 +55,11 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
         seed = seed_for(config.seed, "causes", epoch)
         return method.plan(task, state, network, epoch=method.training.epochs - 1, seed=seed)
 
+    def look(architecture: Architecture, repair: str, scores: Scores) -> None:
+        finite = {name: value for name, value in by_regime(scores)[0].items() if math.isfinite(value)}
+        key = f"{architecture.digest}/{repair}"
+        bench.ledger.record("causes", key, digest=architecture.digest, params={"repair": repair}, scores=finite)
+
     with bench.events.span("causes"):
         try:
             found = causes(
@@ -65,6 +73,7 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
                 more=more,
                 teacher=state.teacher,
                 reps=config.trials.reps,
+                on_look=look,
             )
         except DivergedError as error:
             bench.events.warn("causes", str(error))

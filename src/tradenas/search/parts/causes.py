@@ -7,12 +7,13 @@
 For each a finding by the thresholds of `parts.findings`.  The causes are not shares of a whole: training on also
 undoes some co-adaptation, and interference is one reason why training does not arrive.
 
-Scores here are of architectures the ledger has counted already, and nothing is chosen by them: they are no trials.
+They choose no architecture, but every score after a repair is a look at the ranking rows: `on_look` is told of it, so
+that a study counts it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +35,10 @@ from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 from tradenas.typing import FloatArray
 
-__all__ = ["CauseBudget", "Causes", "Finding", "Repair", "Updates", "causes"]
+__all__ = ["CauseBudget", "Causes", "Finding", "OnLook", "Repair", "Updates", "causes"]
+
+#: Told of an architecture, the repair that it was scored after, and its scores.
+OnLook = Callable[[Architecture, str, Scores], None]
 
 #: What a signal that knows nothing scores; loss: see `_nothing`.
 NOTHING = {"sharpe": 0.0, "accuracy": 0.5, "profit_factor": 1.0, "ic": 0.0, "rank_ic": 0.0}
@@ -89,6 +93,7 @@ def causes(
     more: MorePasses | None = None,
     teacher: Network | None = None,
     reps: int = 1000,
+    on_look: OnLook = lambda *_: None,
 ) -> Causes:
     """Measures the three causes at the weights of a trained supernet, which stay as they are.
 
@@ -103,6 +108,7 @@ def causes(
         more: passes of the steps by which it is trained on, None for uniform paths.
         teacher: what those passes learn from besides labels, if the method has one.
         reps: resamples behind intervals.
+        on_look: told of every new score; those of the supernet as it is were counted by the search.
 
     Raises:
         ConfigError: fewer than three architectures, or no budget.
@@ -113,30 +119,32 @@ def causes(
     if not budget.paths:
         raise ConfigError("causes.paths", got=0, expected="2 or more")
     before = task.scorer.evaluator.score_paths(network, architectures)
-    on = longer(
-        task, network, architectures, training=training, epochs=budget.epochs, more=more, teacher=teacher
-    )  # fmt: skip
-    repaired = [
-        _repair(task, before, after, alone_N, reps)
-        for after in (
-            on,
-            private(task, network, architectures, training=training, epochs=budget.epochs),
-            refitted(task, network, architectures),
-        )
-    ]
+    after = {
+        "longer": lambda: longer(
+            task, network, architectures, training=training, epochs=budget.epochs, more=more, teacher=teacher
+        ),
+        "private": lambda: private(task, network, architectures, training=training, epochs=budget.epochs),
+        "refitted": lambda: refitted(task, network, architectures),
+    }
+    repaired: dict[str, Repair] = {}
+    for name, repair in after.items():
+        scored = repair()
+        for architecture, scores in zip(architectures, scored, strict=True):
+            on_look(architecture, name, scores)
+        repaired[name] = _repair(task, before, scored, alone_N, reps)
     drawn = sample_distinct(task.space, budget.paths, seed=task.seed, stream="causes")
     gradients = interference(task, network, drawn, rows=budget.rows, segment=training.segment)
     had = _updates(task, network, training, updates)
     return Causes(
         epochs=budget.epochs,
         updates=had,
-        longer=repaired[0],
-        private=repaired[1],
-        refitted=repaired[2],
+        longer=repaired["longer"],
+        private=repaired["private"],
+        refitted=repaired["refitted"],
         gradients=gradients,
-        undertraining=undertrained(repaired[0], had, training, budget.epochs),
-        interference=interfering(gradients, repaired[1]),
-        coadaptation=coadapted(repaired[2]),
+        undertraining=undertrained(repaired["longer"], had, training, budget.epochs),
+        interference=interfering(gradients, repaired["private"]),
+        coadaptation=coadapted(repaired["refitted"]),
     )
 
 
