@@ -187,3 +187,14 @@ def test_shrinking_moves_reached_taps_towards_zero_and_not_past_it():
     assert torch.allclose(taps[:, 0], torch.tensor(0.03))
     assert bool((taps[:, 1] == 0.0).all())
     assert torch.allclose(taps[:, 10:], torch.tensor(0.05))
+
+
+def test_a_batch_holds_every_asset():
+    space = Chain(depths=(1,), ops=("dense",), widths=(4,), lookbacks=(3,), transforms=("raw",)).space()
+    network = Network(space, Layout(groups=("a",), transforms=("raw",), assets=3))
+    mixture = hard(space, space.smallest())
+    assert network(torch.zeros(6, 9, 1), mixture).shape == (6, 9)
+    with pytest.raises(SpaceError, match="a multiple of its 3 assets"):
+        network(torch.zeros(4, 9, 1), mixture)
+    with pytest.raises(SpaceError, match="1 or more"):
+        Layout(groups=("a",), transforms=("raw",), assets=0)

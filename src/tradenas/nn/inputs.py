@@ -27,11 +27,18 @@ class Layout:
         groups: group of each indicator; their number is the number of features F.
         transforms: the blocks, in order.
         names: of the indicators; needed only where single ones may be switched off.
+        assets: markets that a network sees at once, as part of its batch: row `b * assets + a` is market a.  Ops that
+            mix assets need two or more; the others do not know of them.
     """
 
     groups: tuple[str, ...]
     transforms: tuple[str, ...]
     names: tuple[str, ...] = ()
+    assets: int = 1
+
+    def __post_init__(self) -> None:
+        if self.assets < 1:
+            raise SpaceError("Layout.assets", got=self.assets, expected="1 or more")
 
 
 class Inputs(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class Network(nn.Module):
 
     Shapes:
         input `x_BTF`: batch, time, columns of the feature table.  Output `(B, T)`: one signal per row.  The first
-        `reach - 1` rows of a segment lack history and must be left out by the caller.
+        `reach - 1` rows of a segment lack history and must be left out by the caller.  Of several assets the batch
+        holds the same rows of each, one below the other: (B * A, T, F), row `b * A + a` is asset a.
 
     Example:
         >>> from tradenas.nn.mixture import hard
@@ -88,6 +90,13 @@ class Network(nn.Module):
 
     def forward(self, x_BTF: Tensor, mixture: Mixture | None = None, mode: Mode = EVAL) -> Tensor:
         mixture = mixture if mixture is not None else {}
+        if x_BTF.shape[-3] % self.layout.assets:
+            raise SpaceError(
+                "Network.forward",
+                got=f"a batch of {x_BTF.shape[-3]}",
+                expected=f"a multiple of its {self.layout.assets} assets",
+                fix="pass the same rows of every asset, row b * assets + a being asset a",
+            )
         which = weighting(self.depth, mixture)
         depths = [int(d) for d in self.depth.options]
         if isinstance(which, Tensor):
@@ -138,8 +147,7 @@ class Network(nn.Module):
             return {}
         if not set(its) <= set(mine):
             raise SpaceError("inherit", got="other inputs", expected="a space that this network's space contains")
-        layout = self.layout
-        wider = Layout(groups=(*layout.groups, "/"), transforms=layout.transforms, names=(*layout.names, "/"))
+        wider = replace(self.layout, groups=(*self.layout.groups, "/"), names=(*self.layout.names, "/"))
         more = Network(small.space, wider, mix=self.mix).state_dict()
         index = torch.tensor([mine.index(j) for j in its])
         twice = torch.cat([index, len(mine) + index])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tradenas.errors import DivergedError
 from tradenas.events import Events
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.registry import Registry
 from tradenas.search.checkpoint import load, save
@@ -138,8 +138,7 @@ class Task:
 
     def network(self, *, seed: int | None = None, mix: Mix = weighted_sum) -> Network:
         """The supernet with fresh weights, of the task's seed or another."""
-        layout = Layout(groups=self.data.groups, transforms=self.data.transforms, names=self.data.names)
-        return Network(self.space, layout, seed=self.seed if seed is None else seed, mix=mix).to(self.device)
+        return Network(self.space, self.data.layout, seed=self.seed if seed is None else seed, mix=mix).to(self.device)
 
 
 class State(abc.ABC):

@@ -10,7 +10,7 @@ from tradenas.data import Candles, ReadReport, audit, open_source, resample, sou
 from tradenas.errors import CandleError, ConfigError, FolderError
 from tradenas.events import Events
 from tradenas.features import build_table
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.splits import Zones, make_zones
 from tradenas.study.config import DataConfig, StudyConfig
 from tradenas.study.folder import RunFolder
@@ -101,9 +101,7 @@ def zones_of(config: StudyConfig, data: Dataset) -> Zones:
 
 def longest_reach(config: StudyConfig, data: Dataset) -> int:
     """Rows that the most far-sighted network of the space reads."""
-    return Network(
-        config.space.space(data.indicators), Layout(groups=data.groups, transforms=data.transforms, names=data.names)
-    ).reach()
+    return Network(config.space.space(data.indicators), data.layout).reach()
 
 
 def _about(

@@ -8,7 +8,7 @@ import torch
 
 from tradenas.atomic import write_json
 from tradenas.events import Events
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.search.base import Candidate, OnTrial, Scorer, Task, run_search
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.space import Architecture
@@ -99,7 +99,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     candidates = run_search(
         config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush
     )
-    network = Network(space, Layout(groups=data.groups, transforms=data.transforms, names=data.names))
+    network = Network(space, data.layout)
     told = [
         {**plain, "rank": rank, "digest": c.architecture.digest, "params": network.count(c.architecture).parameters}
         for rank, (plain, c) in enumerate(zip(candidates_to(candidates), candidates, strict=True), start=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.search.parts.proxies import PROXIES, proxy_batch, scores_of
 from tradenas.space import Architecture
 from tradenas.stats import kendall
@@ -29,8 +29,7 @@ def proxies(bench: Bench, architectures: Sequence[Architecture], alone_N: FloatA
         By proxy: `tau`, `tau_low`, `tau_high`.  One that tells all architectures alike is left out.
     """
     config, data = bench.config, bench.data
-    layout = Layout(groups=data.groups, transforms=data.transforms, names=data.names)
-    template = Network(config.space.space(data.indicators), layout, seed=config.seed)
+    template = Network(config.space.space(data.indicators), data.layout, seed=config.seed)
     train = search_fold(config, bench.zones).train
     batch = proxy_batch(data, train, reach=template.reach(), seed=config.seed)
     told = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from tradenas.errors import ConfigError
 from tradenas.features.regimes import REGIMES
 from tradenas.typing import BoolArray, Float32Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from tradenas.nn import Layout
 
 __all__ = ["Dataset", "reachable"]
 
@@ -95,6 +98,13 @@ class Dataset:
     def indicators(self) -> dict[str, str]:
         """Group of each indicator."""
         return dict(zip(self.names, self.groups, strict=True))
+
+    @property
+    def layout(self) -> Layout:
+        """What a network has to know of these columns."""
+        from tradenas.nn import Layout
+
+        return Layout(groups=self.groups, transforms=self.transforms, names=self.names)
 
     def __len__(self) -> int:
         return len(self.x_TF)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.space import BLUEPRINTS, Architecture, Blueprint
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule
@@ -41,10 +41,8 @@ def _blueprint(settings: Mapping[str, Any]) -> Blueprint:
 
 
 def _network(params: Mapping[str, Any], data: Dataset) -> tuple[Network, Architecture]:
-    layout = Layout(groups=data.groups, transforms=data.transforms, names=data.names)
-    return Network(_blueprint(params["space"]).space(data.indicators), layout), Architecture.from_plain(
-        params["architecture"]
-    )
+    network = Network(_blueprint(params["space"]).space(data.indicators), data.layout)
+    return network, Architecture.from_plain(params["architecture"])
 
 
 def _write_signals(fitted: Fitted, data: Dataset, rows: Mapping[str, Any], folder: Path) -> None:

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tradenas.nn import Layout, Mode, Network
+from tradenas.nn import Mode, Network
 from tradenas.nn.ops import GRU, LSTM, Gated, Residual
 from tradenas.nn.slot import Layer
 from tradenas.registry import Registry
@@ -221,8 +221,7 @@ def scores_of(
 
 def proxy_scores(task: Task, architectures: Sequence[Architecture], name: str, seed: int) -> list[float]:
     """The same for a task: on rows that its methods may learn from."""
-    layout = Layout(groups=task.data.groups, transforms=task.data.transforms, names=task.data.names)
-    template = Network(task.space, layout, seed=seed)
+    template = Network(task.space, task.data.layout, seed=seed)
     batch = proxy_batch(task.data, task.train, reach=template.reach(), seed=seed, device=task.device)
     return scores_of(template, batch, architectures, name, seed=seed)
 
