@@ -35,6 +35,7 @@ def same(a, b):
 def test_round_trip_bit_for_bit(tmp_path, kind):
     data = make_dataset(rows=300, kind=kind, gaps=(50,), warm_up=7, transforms=("raw", "rank"))
     data = replace(data, centre_labels=True, purge_rows=5, days_per_year=252, regime_T=REGIME_T)
+    data = replace(data, funding_T=np.arange(300) * 1e-4)
     save_dataset(data, tmp_path / "data.safetensors")
     assert same(load_dataset(tmp_path / "data.safetensors"), data)
     assert len(ARRAYS) == sum(isinstance(getattr(data, f.name), np.ndarray) for f in fields(Dataset))
@@ -49,7 +50,7 @@ def test_the_same_data_make_the_same_file(tmp_path):
 
 
 def test_a_cut_is_a_prefix_and_its_file_holds_no_more(tmp_path):
-    data = replace(make_dataset(rows=300), regime_T=REGIME_T)
+    data = replace(make_dataset(rows=300), regime_T=REGIME_T, funding_T=np.zeros(300))
     part = cut(data, 200)
     assert len(part) == 200
     for name in ARRAYS:

@@ -8,6 +8,7 @@ from tradenas.data.quality import Audit, Finding, audit
 from tradenas.data.repairs import Repairs
 from tradenas.data.resample import resample
 from tradenas.data.samples import SAMPLES, Sample, sample
+from tradenas.data.series import Series
 from tradenas.data.sources import open_source, source_file
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ReadReport",
     "Repairs",
     "Sample",
+    "Series",
     "audit",
     "open_source",
     "read_candles",

@@ -2,6 +2,7 @@
 
 from tradenas.features.alpha158 import ALPHA158_NAMES, ALPHA158_WARMUP, alpha158
 from tradenas.features.catalogue import DEFAULT_INDICATORS
+from tradenas.features.funding import bar_funding
 from tradenas.features.indicators import INDICATORS, Indicator, feature
 from tradenas.features.regimes import REGIMES, RegimeModel
 from tradenas.features.replay import Leak, future_replay, prefix_replay, replay_or_raise
@@ -27,6 +28,7 @@ __all__ = [
     "Transform",
     "ZScore",
     "alpha158",
+    "bar_funding",
     "bar_returns",
     "build_table",
     "feature",

@@ -111,6 +111,7 @@ def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs
         "usable_T": usable_T,
         "costs": costs,
         "days_per_year": data.days_per_year,
+        "funding_T": None if data.funding_T is None else data.funding_T[rows],
     }
     position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
     result = backtest(position_NT, **common)
@@ -148,6 +149,7 @@ def zone_scores(traded: Sequence[Traded], *, reps: int, seed: int) -> list[dict[
                 "max_drawdown": s.get("max_drawdown"),
                 "total_net": s.get("total_net"),
                 "total_gross": s.get("total_gross"),
+                **({"total_funding": s["total_funding"]} if "total_funding" in s else {}),
             }
         )
     return told
@@ -164,6 +166,8 @@ def rows_of(zone: str, names: Sequence[str], traded: Sequence[Traded]) -> dict[s
         columns["net"] += one.result.net_DN[:, 0].tolist()
         columns["gross"] += one.result.gross_DN[:, 0].tolist()
         columns["turnover"] += one.result.turnover_DN[:, 0].tolist()
+        if one.result.funding_DN is not None:
+            columns.setdefault("funding", []).extend(one.result.funding_DN[:, 0].tolist())
     return columns
 
 

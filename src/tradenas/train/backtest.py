@@ -4,7 +4,10 @@ A position decided at row t is filled one entry delay later and earns `bar_retur
 `realised_T[t]`.  P&L is additive: sums of returns on constant capital, never compounded.
 
     gross_t = position_t * bar_return_t
-    net_t   = gross_t - rate * |position_t - position_{t-1}|        position_{-1} = 0
+    net_t   = gross_t - rate * |position_t - position_{t-1}| - position_t * funding_t        position_{-1} = 0
+
+`funding_t` is there for perpetuals only: the sum of the rates settled within the bar that the position is held
+(`tradenas.features.bar_funding`).  Longs pay it where it is positive, shorts are paid.  Gross is before both.
 
 The zone is entered flat and left flat: the first trade is paid, and what is held on the last row is sold there (its
 cost falls on the last row).  A row that is not usable is flat, and the trades out of and into the market around it are
@@ -47,12 +50,13 @@ class Backtest:
     """P&L of N strategies, per row and per UTC day, in units of capital.
 
     Attributes:
-        gross_NT, net_NT: P&L of each row before and after costs.
+        gross_NT, net_NT: P&L of each row before and after costs and funding.
         turnover_NT: |change of position| of each row; the last row holds the closing trade too.
         days_D: midnights, ms UTC: every calendar day from the first to the last where days_per_year is 365, else the
             days that have bars.
         gross_DN, net_DN, turnover_DN: the same summed over the day on which the row's return was realised.
         days_per_year: 365 or 252.
+        funding_DN: funding paid (negative: received) a day; None where none was charged.
     """
 
     gross_NT: FloatArray
@@ -63,6 +67,7 @@ class Backtest:
     net_DN: FloatArray
     turnover_DN: FloatArray
     days_per_year: int
+    funding_DN: FloatArray | None = None
 
     @property
     def round_trips(self) -> FloatArray:
@@ -88,6 +93,7 @@ def backtest(
     usable_T: BoolArray,
     costs: Costs,
     days_per_year: int,
+    funding_T: FloatArray | None = None,
 ) -> Backtest:
     """Earns and pays for positions (N, T) or (T,) over the rows of one zone.
 
@@ -99,12 +105,13 @@ def backtest(
         usable_T: rows on which a position may be held.
         costs: what a unit of turnover costs.
         days_per_year: 365 for a market that never closes, 252 for one with sessions.
+        funding_T: what a position of 1 pays at the settlements of its bar; None charges nothing.
 
     Raises:
         ConfigError: shapes disagree, a usable row has no return, time runs backward, or a position is not finite.
     """
     position_NT = np.atleast_2d(np.asarray(position_NT, float))
-    calendar = _Calendar.of(bar_return_T, realised_T, usable_T, days_per_year)
+    calendar = _Calendar.of(bar_return_T, realised_T, usable_T, days_per_year, funding_T)
     if position_NT.ndim != 2 or position_NT.shape[1] != len(bar_return_T):
         raise ConfigError("backtest position_NT", got=str(position_NT.shape), expected=f"(N, {len(bar_return_T)})")
     position_NT = np.where(usable_T, position_NT, 0.0)
@@ -125,6 +132,7 @@ def score(
     days_per_year: int,
     outcome_T: FloatArray | None = None,
     volatility_T: FloatArray | None = None,
+    funding_T: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
     """Ranks N signals (N, T) or (T,) by what trading them would have earned; each value has shape (N,).
 
@@ -133,20 +141,21 @@ def score(
         rule, scale, volatility_T: see `Rule.positions`; `scale` comes from training rows.
         outcome_T: what `accuracy` compares signs with: the realised forward label, centred on 0, NaN where unknown;
             the bar return where it is not given.
-        bar_return_T, realised_T, usable_T, costs, days_per_year: see `backtest`.
+        bar_return_T, realised_T, usable_T, costs, days_per_year, funding_T: see `backtest`.
 
     Returns:
         `sharpe` (net, daily, annual), `gross_sharpe`, `accuracy` (NaN for a signal that is always 0), `profit_factor`
         (net, of days), `ic` and `rank_ic` (Pearson and Spearman correlation of signal and bar return on usable rows,
         NaN for a signal that never varies), `turnover` (per day), `round_trips` (per day), `max_drawdown`,
-        `total_net`, `total_gross`.  More is better, but for turnover, round trips and drawdown.  Sort NaN last.
+        `total_net`, `total_gross`; `total_funding` (paid) where it is charged.  More is better, but for turnover,
+        round trips, drawdown and funding.  Sort NaN last.
 
     Raises:
         ConfigError: as `backtest`; or no row is usable, or there are fewer than two days.
         DivergedError: a signal is not finite on a usable row.
     """
     signal_NT = np.atleast_2d(np.asarray(signal_NT))
-    calendar = _Calendar.of(bar_return_T, realised_T, usable_T, days_per_year)
+    calendar = _Calendar.of(bar_return_T, realised_T, usable_T, days_per_year, funding_T)
     num, rows = signal_NT.shape
     if rows != len(bar_return_T):
         raise ConfigError("score signal_NT", got=str(signal_NT.shape), expected=f"(N, {len(bar_return_T)})")
@@ -186,6 +195,7 @@ def _profit_scores(result: Backtest) -> dict[str, FloatArray]:
         "max_drawdown": max_drawdown(result.net_DN),
         "total_net": result.net_DN.sum(axis=0),
         "total_gross": result.gross_DN.sum(axis=0),
+        **({} if result.funding_DN is None else {"total_funding": result.funding_DN.sum(axis=0)}),
     }
 
 
@@ -211,15 +221,25 @@ class _Calendar:
     starts: IntArray  # first row of each run of rows of one day ...
     slots: IntArray  # ... and which of days_D it is
     days_per_year: int
+    funding_T: FloatArray | None
 
     @classmethod
-    def of(cls, bar_return_T: FloatArray, realised_T: IntArray, usable_T: BoolArray, days_per_year: int) -> _Calendar:
+    def of(
+        cls,
+        bar_return_T: FloatArray,
+        realised_T: IntArray,
+        usable_T: BoolArray,
+        days_per_year: int,
+        funding_T: FloatArray | None,
+    ) -> _Calendar:
         rows = len(bar_return_T)
         for name, array in (("realised_T", realised_T), ("usable_T", usable_T)):
             if array.shape != (rows,):
                 raise ConfigError(f"backtest {name}", got=str(array.shape), expected=f"({rows},)")
         if days_per_year not in (252, 365):
             raise ConfigError("backtest days_per_year", got=days_per_year, expected="365 or 252")
+        if funding_T is not None and (funding_T.shape != (rows,) or not np.isfinite(funding_T).all()):
+            raise ConfigError("backtest funding_T", got=str(funding_T.shape), expected=f"({rows},) of finite rates")
         known_T = np.isfinite(bar_return_T)
         if (usable_T & ~known_T).any():
             row = int(np.flatnonzero(usable_T & ~known_T)[0])
@@ -240,6 +260,7 @@ class _Calendar:
             starts=starts,
             slots=np.searchsorted(days_D, day_S),
             days_per_year=days_per_year,
+            funding_T=funding_T,
         )
 
     def daily(self, values_NT: FloatArray) -> FloatArray:
@@ -253,6 +274,11 @@ def _run(position_NT: FloatArray, calendar: _Calendar, costs: Costs) -> Backtest
     turnover_NT[:, -1] += np.abs(position_NT[:, -1])
     gross_NT = position_NT * calendar.return_T
     net_NT = gross_NT - costs.rate * turnover_NT
+    funding_DN = None
+    if calendar.funding_T is not None:
+        funding_NT = position_NT * calendar.funding_T
+        net_NT = net_NT - funding_NT
+        funding_DN = calendar.daily(funding_NT)
     return Backtest(
         gross_NT=gross_NT,
         net_NT=net_NT,
@@ -262,4 +288,5 @@ def _run(position_NT: FloatArray, calendar: _Calendar, costs: Costs) -> Backtest
         net_DN=calendar.daily(net_NT),
         turnover_DN=calendar.daily(turnover_NT),
         days_per_year=calendar.days_per_year,
+        funding_DN=funding_DN,
     )

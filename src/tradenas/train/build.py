@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tradenas.data.candles import Candles
-from tradenas.features import FeatureTable, Target, bar_returns, realised_time
+from tradenas.data.series import Series
+from tradenas.features import FeatureTable, Target, bar_funding, bar_returns, realised_time
 from tradenas.features.technical import ema
 from tradenas.train.dataset import Dataset
 from tradenas.typing import FloatArray
@@ -16,12 +17,13 @@ __all__ = ["build_dataset", "past_returns", "usual_move"]
 VOLATILITY_SPAN = 32
 
 
-def build_dataset(candles: Candles, table: FeatureTable, target: Target) -> Dataset:
+def build_dataset(candles: Candles, table: FeatureTable, target: Target, *, funding: Series | None = None) -> Dataset:
     """What models may look at: features of `table`, labels of `target`, returns and their unit.
 
     Args:
         table: features of the same candles, from `tradenas.features.build_table`.
         target: what is to be predicted.
+        funding: settled rates of a perpetual, to be charged; None charges nothing.
 
     >>> from tradenas.data.synthetic import planted
     >>> from tradenas.features import build_table
@@ -47,6 +49,7 @@ def build_dataset(candles: Candles, table: FeatureTable, target: Target) -> Data
         days_per_year=candles.days_per_year,
         centre_labels=target.kind == "volatility",
         purge_rows=target.purge_rows,
+        funding_T=None if funding is None else bar_funding(candles, funding, target.delay, allow_same_bar=same_bar),
     )
 
 

@@ -42,6 +42,8 @@ class Dataset:
         purge_rows: rows past t that the label of row t looks at (horizon + delay).
         regime_T: state of the market as known at row t, an index into `tradenas.features.REGIMES`, -1 where none is
             known; None where the study has no regimes.
+        funding_T: what a position of 1 decided at row t pays (or is paid, where negative) at the settlements of its
+            bar, as a fraction of it; None where no funding is charged.  See `tradenas.features.bar_funding`.
     """
 
     x_TF: Float32Array
@@ -60,6 +62,7 @@ class Dataset:
     centre_labels: bool = False
     purge_rows: int = 2
     regime_T: npt.NDArray[np.int8] | None = None
+    funding_T: FloatArray | None = None
 
     def __post_init__(self) -> None:
         rows, columns = self.x_TF.shape
@@ -80,6 +83,8 @@ class Dataset:
                 got=f"{self.regime_T.shape} with {np.unique(self.regime_T)[:6].tolist()}",
                 expected=f"({rows},) of -1 to {len(REGIMES) - 1}",
             )
+        if self.funding_T is not None and (self.funding_T.shape != (rows,) or not np.isfinite(self.funding_T).all()):
+            raise ConfigError("Dataset.funding_T", got=str(self.funding_T.shape), expected=f"({rows},) of finite rates")
         if not (self.volatility_T > 0).all():
             row = int(np.flatnonzero(~(self.volatility_T > 0))[0])
             raise ConfigError(

@@ -244,6 +244,7 @@ class Evaluator:
             days_per_year=data.days_per_year,
             outcome_T=self.outcome()[rows],
             volatility_T=self.volatility(),
+            funding_T=None if data.funding_T is None else data.funding_T[rows],
         )
         return {name: float(values[0]) for name, values in table.items()}
 

@@ -18,7 +18,7 @@ __all__ = ["cut", "load_dataset", "save_dataset"]
 ARRAYS = tuple(f.name for f in fields(Dataset) if f.name.endswith(("_T", "_TF")))
 
 #: What a dataset may do without.
-OPTIONAL = ("regime_T",)
+OPTIONAL = ("regime_T", "funding_T")
 
 
 def _arrays(data: Dataset) -> dict[str, Any]:

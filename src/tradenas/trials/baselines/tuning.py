@@ -107,6 +107,7 @@ def scorer(
             days_per_year=data.days_per_year,
             outcome_T=label_T,
             volatility_T=None if volatility_T is None else volatility_T[rows.slice],
+            funding_T=None if data.funding_T is None else data.funding_T[rows.slice],
         )
         return {name: float(value[0]) for name, value in scores.items()}
 
