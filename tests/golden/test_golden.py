@@ -19,7 +19,7 @@ EPOCHS = 10
 CELL = Cell(
     nodes=2, ops=("zero", "skip", "dense", "ema4"), cells=(2,), widths=(8,), lookbacks=(5,), transforms=("raw",)
 ).space()
-OVER_CELLS = ("darts_second_order", "fairdarts", "pcdarts", "darts_minus")
+OVER_CELLS = ("darts_second_order", "fairdarts", "pcdarts", "darts_minus", "pdarts", "dartsplus", "robust_darts")
 METHODS = {
     "spos": lambda: spos(training={"epochs": EPOCHS}, num_ranked=5),
     "random_search": lambda: random_search(num_trained=EPOCHS),
@@ -34,6 +34,9 @@ METHODS = {
     "fairdarts": lambda: one_shot("fairdarts", training={"epochs": EPOCHS}, num_ranked=5),
     "gdas": lambda: one_shot("gdas", training={"epochs": EPOCHS}, num_ranked=5),
     "pcdarts": lambda: one_shot("pcdarts", training={"epochs": EPOCHS}, num_ranked=5),
+    "pdarts": lambda: one_shot("pdarts", training={"epochs": EPOCHS - 1}, num_ranked=5),
+    "dartsplus": lambda: one_shot("dartsplus", training={"epochs": EPOCHS}, num_ranked=5, not_before=6, max_skips=1),
+    "robust_darts": lambda: one_shot("robust_darts", training={"epochs": EPOCHS}, num_ranked=5, not_before=2),
     "darts_minus": lambda: one_shot("darts_minus", training={"epochs": EPOCHS}, num_ranked=5),
     "once_for_all": lambda: one_shot("once_for_all", training={"epochs": EPOCHS}, num_ranked=5),
     "enas": lambda: one_shot("enas", training={"epochs": EPOCHS}, num_ranked=5, controller=Policy(steps=2, samples=4)),

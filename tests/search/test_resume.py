@@ -58,6 +58,9 @@ METHODS = {
     "fairnas": lambda: small("fairnas", strict=False, share_batch=False),
     "sandwich": lambda: small("sandwich"),
     "progressive": lambda: small("progressive", stages=2, paths=2, supernets=2, training={"epochs": 2}),
+    "pdarts": lambda: small(
+        "pdarts", supernets=2, training={"epochs": 3}, keep=(1.0, 0.5, 0.5), skip_dropout=(0.0, 0.3, 0.6), num_ranked=4
+    ),
     "once_for_all": lambda: small("once_for_all", supernets=2, training={"epochs": 4}, num_ranked=4),
 }
 

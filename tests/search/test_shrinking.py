@@ -290,3 +290,11 @@ def test_several_supernets_have_a_teacher_each(tmp_path):
 def test_faulty_settings_are_named(kind, change):
     with pytest.raises(ConfigError, match=rf"search\.{next(iter(change))}"):
         one_shot(kind, **change)
+
+
+def test_shrinking_ends_with_the_simplest_of_the_best_where_that_is_asked_for():
+    method, one = one_shot("progressive", parsimony=1.0, stages=2, paths=1, num_ranked=5), task()
+    state = method.init(one)
+    for epoch in range(method.num_epochs()):
+        method.epoch(one, state, epoch)
+    assert len(state.scored) >= 5

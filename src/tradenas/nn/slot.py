@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,7 +17,7 @@ from tradenas.nn.norms import NORMS, Norm
 from tradenas.nn.ops import OPS, Op
 from tradenas.space import SELF_ACTIVATED, WEIGHTLESS, Choice, Picked, SearchSpace
 
-__all__ = ["Layer", "Mix", "weighted_sum"]
+__all__ = ["Branch", "Branches", "Layer", "Mix", "weighted_sum"]
 
 Branch = Callable[[int, Tensor, Width], Tensor]
 
@@ -24,7 +25,8 @@ Branch = Callable[[int, Tensor, Width], Tensor]
 class Mix(Protocol):
     """How the branches of a slot come together: the one hook that a search method may set.
 
-    `which` is the index of the one op that runs, the indices of several whose mean is taken, or a weight for each.
+    `branch` runs one op: of a layer it is a `Branches`, which also says what the ops are called.  `which` is the index
+    of the one op that runs, the indices of several whose mean is taken, or a weight for each.
     """
 
     def __call__(self, branch: Branch, x_BTC: Tensor, which: Weighting, width: Width) -> Tensor: ...
@@ -81,12 +83,7 @@ class Layer(nn.Module):
 
     def forward(self, x_BTC: Tensor, mixture: Mixture, mode: Mode) -> Tensor:
         width = width_of(self.width, weighting(self.width, mixture))
-
-        def branch(option: int, x: Tensor, width: Width) -> Tensor:
-            name = str(self.op.options[option])
-            return self.finish(name, self.ops[name](x, width), width, mixture, mode)
-
-        return self.mix(branch, x_BTC, weighting(self.op, mixture), width)
+        return self.mix(Branches(self, mixture, mode), x_BTC, weighting(self.op, mixture), width)
 
     def finish(self, op: str, y_BTC: Tensor, width: Width, mixture: Mixture, mode: Mode) -> Tensor:
         """Norm, activation and dropout, where this op has them."""
@@ -120,6 +117,24 @@ class Layer(nn.Module):
         """Parameters and multiply-accumulates per candle of one path through this layer."""
         own = self.ops[op].count(c_in, width)
         return own + self.norms[norm].count(width) if norm and self.has("norm", op) else own
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """The ops of a layer in one forward pass, each with what follows it."""
+
+    layer: Layer
+    mixture: Mixture
+    mode: Mode
+
+    def __call__(self, option: int, x_BTC: Tensor, width: Width) -> Tensor:
+        """The output of one op."""
+        op = self.name(option)
+        return self.layer.finish(op, self.layer.ops[op](x_BTC, width), width, self.mixture, self.mode)
+
+    def name(self, option: int) -> str:
+        """What an op is called."""
+        return str(self.layer.op.options[option])
 
 
 def _one(weights: int | tuple[int, ...]) -> int:

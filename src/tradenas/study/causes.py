@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,7 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
     state = restored(bench, method, task)
     if state is None:
         return None
+    task = replace(task, space=state.network.space)  # of a search in stages, what the last one has weights for
 
     def more(network: Network, epoch: int) -> Plan:
         """The method's own passes, as in its last epoch."""

@@ -46,7 +46,8 @@ def measure_inputs(folder: RunFolder, config: StudyConfig, ledger: Ledger, event
     task = task_of(config, zones, cut(load_dataset(folder.open_rows), zones.search.stop), lambda *_: None)
     state = method.init(task)
     state.restore(saved[0], saved[1]["state"])
-    best, drawn = found(folder)[0].architecture, contrasts(task.space, count, seed=config.seed)
+    searched = state.network.space  # of a search in stages, what the last one has weights for
+    best, drawn = found(folder)[0].architecture, contrasts(searched, count, seed=config.seed)
     wanted = sorted({a for each in drawn.values() for c in each for a in c.values()} | {best}, key=lambda a: a.digest)
     known = {c.architecture for c in found(folder)}
     merits: dict[Architecture, FloatArray] = {}

@@ -10,6 +10,7 @@ from tradenas.search.methods.gdas import GDAS
 from tradenas.search.methods.once_for_all import OnceForAll
 from tradenas.search.methods.path_dropout import PathDropout
 from tradenas.search.methods.pcdarts import PCDARTS
+from tradenas.search.methods.pdarts import PDARTS
 from tradenas.search.methods.progressive import Progressive
 from tradenas.search.methods.random_search import RandomSearch
 from tradenas.search.methods.robust_darts import RobustDARTS
@@ -25,6 +26,7 @@ __all__ = [
     "ENAS",
     "GDAS",
     "PCDARTS",
+    "PDARTS",
     "SPOS",
     "DARTSMinus",
     "DARTSPlus",

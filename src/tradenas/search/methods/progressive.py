@@ -71,7 +71,7 @@ class Progressive(OneShot):
         """An epoch of one supernet after the other; after the last one's, perhaps the end of a stage."""
         within, supernet = divmod(epoch, self.supernets)
         if within >= self.training.epochs:
-            return self.generation(task, state, epoch - self.supernets * self.training.epochs)
+            return self.look(task, state, epoch - self.supernets * self.training.epochs)
         log = self.train(task, state, within, supernet)
         ends = [round(k * self.training.epochs / self.stages) for k in range(1, self.stages)]
         if supernet == self.supernets - 1 and within + 1 in ends:

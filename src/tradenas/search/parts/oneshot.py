@@ -145,10 +145,17 @@ class OneShot(Method[SupernetState], abc.ABC):
         supernet, within = divmod(epoch, self.training.epochs)
         if supernet < self.supernets:
             return self.train(task, state, within, supernet)
-        generation = epoch - self.supernets * self.training.epochs
-        if generation == len(self.find.sizes(self.num_ranked)):
+        return self.look(task, state, epoch - self.supernets * self.training.epochs)
+
+    def look(self, task: Task, state: SupernetState, at: int) -> dict[str, float]:
+        """An epoch after the training: the next generation of the finder, and the simplest of the best at the end."""
+        if at == len(self.find.sizes(self.num_ranked)):
             return self.simplified(task, state)
-        return self.generation(task, state, generation)
+        return self.generation(task, state, at)
+
+    def allows(self, state: SupernetState, architecture: Architecture) -> bool:
+        """Whether a finder may propose an architecture."""
+        return not self.max_params or state.network.count(architecture).parameters <= self.max_params
 
     def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
         """One pass of one supernet over the training rows."""
@@ -188,15 +195,13 @@ class OneShot(Method[SupernetState], abc.ABC):
         """Scores the next architectures with the shared weights."""
         count = self.find.sizes(self.num_ranked)[generation]
         screen = bool(self.warm_start) and generation == 0
-        network = state.network
-        limit = self.max_params
         wanted = self.find.propose(
             self.candidates_from(task, state),
             self.history(task, state),
             count * SCREENED if screen else count,
             generation=generation,
             seed=task.seed,
-            allowed=lambda a: not limit or network.count(a).parameters <= limit,
+            allowed=lambda a: self.allows(state, a),
         )
         if screen:
             wanted = best_first(task, wanted, [self.warm_start])[:count]
