@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tradenas.data.candles import Candles
+from tradenas.data.extra import Extra, read_extra, read_funding
 from tradenas.data.files import ReadReport, read_candles, write_candles
 from tradenas.data.quality import Audit, Finding, audit
 from tradenas.data.repairs import Repairs
@@ -15,6 +16,7 @@ __all__ = [
     "SAMPLES",
     "Audit",
     "Candles",
+    "Extra",
     "Finding",
     "ReadReport",
     "Repairs",
@@ -23,6 +25,8 @@ __all__ = [
     "audit",
     "open_source",
     "read_candles",
+    "read_extra",
+    "read_funding",
     "resample",
     "sample",
     "source_file",

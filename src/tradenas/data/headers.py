@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tradenas.errors import CandleError
 
-__all__ = ["BINANCE_KLINES", "FIELDS", "Mapped", "map_headers"]
+__all__ = ["BINANCE_KLINES", "FIELDS", "Mapped", "map_headers", "plain"]
 
 # In order of preference for time (a file may have both `unix` and `date`); any other doubled field is refused.
 TIME = "opentime opentimems timestamp unix unixtimestamp time ts t datetime date start starttime ds dt indexlevel0"
@@ -69,7 +69,7 @@ def map_headers(headers: Sequence[str], place: str, columns: Mapping[str, str] |
             continue
         found = [header for header in free if _field_of(header) == field]
         if field == "open_time":
-            found = sorted(found, key=lambda header: known.index(_plain(header)))[:1]
+            found = sorted(found, key=lambda header: known.index(plain(header)))[:1]
         if len(found) > 1:
             raise CandleError(
                 f"{place}, header",
@@ -91,14 +91,19 @@ def map_headers(headers: Sequence[str], place: str, columns: Mapping[str, str] |
     return Mapped(fields={name: fields[name] for name in FIELDS if name in fields}, ignored=ignored)
 
 
-def _plain(header: str) -> str:
+def plain(header: str) -> str:
+    """A header without case, spaces and punctuation.
+
+    >>> plain("Funding_Rate")
+    'fundingrate'
+    """
     return re.sub(r"[^a-z0-9]", "", header.lower())
 
 
 def _field_of(header: str) -> str | None:
-    plain = _plain(header)
+    name = plain(header)
     for field, known in FIELDS.items():
-        if plain in known:
+        if name in known:
             return field
     # `Volume USDT` and `Volume_(Currency)` are turnover, `Volume BTC` is volume (CryptoDataDownload, Kaggle).
     words = re.match(r"^\s*volume[\s_(]+([a-z0-9]{2,8})\)?\s*$", header.lower())

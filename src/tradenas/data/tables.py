@@ -20,7 +20,9 @@ from tradenas.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MANIFEST", "Found", "choose_symbol", "nothing_found", "read_feather", "read_parquet"]
+__all__ = [
+    "MANIFEST", "Found", "choose_symbol", "nothing_found", "read_feather", "read_floats", "read_parquet", "read_stamps",
+]  # fmt: skip
 
 MAX_TABLE_BYTES = 2 * 2**30
 MAX_COLUMNS = 1_000
@@ -148,12 +150,12 @@ def _collect(batches: Iterator[Any], schema: pa.Schema, mapped: Mapped, place: s
             if field == "open_time":
                 kept[field].append(batch.column(header))
             elif field != "symbol":
-                kept[field].append(_floats(batch.column(header), place, header, done))
+                kept[field].append(read_floats(batch.column(header), place, header, done))
         done += batch.num_rows
     if not done:
         raise nothing_found(place, names, symbol)
     header = mapped.fields["open_time"]
-    stamps = _stamps(pa.chunked_array(kept["open_time"]), lambda row: f"{place}, row {row}, column {header!r}")
+    stamps = read_stamps(pa.chunked_array(kept["open_time"]), lambda row: f"{place}, row {row}, column {header!r}")
     floats = {name: np.concatenate(kept.pop(name)) for name in list(kept) if name not in ("open_time", "symbol")}
     rows = Rows(open_time=stamps.time_ms, place=place, **floats)
     facts: dict[str, Any] = {"time_unit": stamps.unit, "time_zone": stamps.zone, "rows_read": done}
@@ -165,7 +167,7 @@ def _collect(batches: Iterator[Any], schema: pa.Schema, mapped: Mapped, place: s
     return Found(rows=rows, mapped=mapped, symbols=names, facts=facts, notes=[])
 
 
-def _floats(column: pa.Array, place: str, header: str, done: int) -> FloatArray:
+def read_floats(column: pa.Array, place: str, header: str, done: int) -> FloatArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -183,7 +185,7 @@ def _floats(column: pa.Array, place: str, header: str, done: int) -> FloatArray:
     return np.asarray(pc.fill_null(values, float("nan")))
 
 
-def _stamps(column: pa.ChunkedArray, where: Any) -> Stamps:
+def read_stamps(column: pa.ChunkedArray, where: Any) -> Stamps:
     """Stamps of whatever type the file holds them in."""
     import pyarrow as pa
     import pyarrow.compute as pc

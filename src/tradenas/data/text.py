@@ -20,7 +20,7 @@ from tradenas.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MAX_TEXT_BYTES", "parse_numbers", "read_text"]
+__all__ = ["DELIMITERS", "MAX_TEXT_BYTES", "parse_numbers", "plain_text", "read_text"]
 
 MAX_TEXT_BYTES = 4 * 2**30
 BLOCK_BYTES = 2 * 2**20
@@ -42,7 +42,7 @@ def read_text(data: bytes, place: str, *, symbol: str | None, columns: Mapping[s
     Raises:
         CandleError: with the line: a short or long row, a cell that is no number, a NUL, an archive, ...
     """
-    data, encoding = _plain_text(data, place)
+    data, encoding = plain_text(data, place)
     start, first_line, headers, delimiter, notes = _header(data, place)
     mapped = map_headers(headers, place, columns)
     lines = data.count(b"\n", start) + 1
@@ -55,7 +55,7 @@ def read_text(data: bytes, place: str, *, symbol: str | None, columns: Mapping[s
     return found
 
 
-def _plain_text(data: bytes, place: str) -> tuple[bytes, str]:
+def plain_text(data: bytes, place: str) -> tuple[bytes, str]:
     """UTF-8 with one sort of line end, or a refusal."""
     for magic, name in ARCHIVES.items():
         if data.startswith(magic):

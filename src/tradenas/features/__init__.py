@@ -2,6 +2,7 @@
 
 from tradenas.features.alpha158 import ALPHA158_NAMES, ALPHA158_WARMUP, alpha158
 from tradenas.features.catalogue import DEFAULT_INDICATORS
+from tradenas.features.extra import joined
 from tradenas.features.funding import bar_funding
 from tradenas.features.indicators import INDICATORS, Indicator, feature
 from tradenas.features.regimes import REGIMES, RegimeModel
@@ -33,6 +34,7 @@ __all__ = [
     "build_table",
     "feature",
     "future_replay",
+    "joined",
     "prefix_replay",
     "realised_time",
     "replay_or_raise",

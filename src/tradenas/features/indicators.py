@@ -21,7 +21,7 @@ from tradenas.data.candles import Candles
 from tradenas.errors import ConfigError
 from tradenas.features.replay import probe_candles, replay_or_raise
 from tradenas.registry import Registry
-from tradenas.typing import FloatArray
+from tradenas.typing import BoolArray, FloatArray
 
 __all__ = ["INDICATORS", "Indicator", "feature", "indicator", "resolve"]
 
@@ -37,6 +37,8 @@ class Indicator:
             start is left.
         function: candles -> float64[T]; what it says of the warm-up rows is not used.
         builtin: shipped, hence replayed by our tests and not again before each study.
+        fresh: candles -> rows on which the column may be read at all, for what does not come with every candle; None is
+            all of them.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Indicator:
     warmup: int
     function: Callable[[Candles], FloatArray]
     builtin: bool = False
+    fresh: Callable[[Candles], BoolArray] | None = None
 
     def __post_init__(self) -> None:
         for key in ("name", "group"):

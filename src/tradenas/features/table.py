@@ -34,7 +34,7 @@ class FeatureTable:
         names: indicator names.
         groups: group of each indicator.
         transforms: name of each block.
-        ready_T: rows with `warmup` rows before them since the start or the last gap.
+        ready_T: rows with `warmup` rows before them since the start or the last gap, and every value of them fresh.
         warmup: rows that the slowest column needs.
     """
 
@@ -82,10 +82,14 @@ def build_table(
             rows = min(len(candles), REPLAY_ROWS + 2 * item.warmup)
             place = f"feature {item.name!r} on {candles.symbol}"
             replay_or_raise(item, candles[:rows], place=place, shortest=item.shortest)
-    spans = gap_free(candles.gap_before, warmup)
+    fresh_T = np.ones(len(candles), dtype=bool)
+    for item in chosen:
+        if item.fresh is not None:
+            fresh_T &= item.fresh(candles)
+    spans = _spans(candles.gap_before, fresh_T, warmup)
     ready_T = np.zeros(len(candles), dtype=bool)
     for start, stop in spans:
-        ready_T[start + warmup : stop] = True
+        ready_T[start + warmup : stop] = fresh_T[start + warmup : stop]
     values_TF = np.zeros((len(candles), len(chosen) * len(scalers)), dtype=np.float32)
     parts = [(start, stop, candles[start:stop]) for start, stop in spans]
     for j, item in enumerate(chosen):
@@ -93,6 +97,7 @@ def build_table(
             column_T = item(part)
             for b, scaler in enumerate(scalers):
                 values_TF[start + warmup : stop, b * len(chosen) + j] = _finite(item, scaler, column_T)[warmup:]
+    values_TF[~ready_T] = 0.0
     return FeatureTable(
         values_TF=values_TF,
         names=tuple(item.name for item in chosen),
@@ -101,6 +106,16 @@ def build_table(
         ready_T=ready_T,
         warmup=warmup,
     )
+
+
+def _spans(gap_T: BoolArray, fresh_T: BoolArray, warmup: int) -> list[tuple[int, int]]:
+    """Gap-free stretches, each from the first row on which every column is known; those too short are left out."""
+    spans = []
+    for start, stop in gap_free(gap_T):
+        known = np.flatnonzero(fresh_T[start:stop])
+        if len(known) and stop - start - known[0] > warmup:
+            spans.append((start + int(known[0]), stop))
+    return spans
 
 
 def _scalers(transforms: Sequence[str], window: int) -> tuple[Transform, ...]:
