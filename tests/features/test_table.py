@@ -81,7 +81,7 @@ def test_values_too_large_to_square_are_refused_by_name(make_walk):
         build_table(make_walk(300), indicators=[own])
 
 
-@pytest.mark.parametrize("wrong", [(), ("zscore", "zscore"), "zscore", ("log",)])
+@pytest.mark.parametrize("wrong", [(), ("zscore", "zscore"), "zscore", ("logs",)])
 def test_wrong_transforms_are_refused(wrong, make_walk):
     with pytest.raises(ConfigError, match="transform"):
         build_table(make_walk(300), transforms=wrong)

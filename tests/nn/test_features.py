@@ -93,7 +93,7 @@ def test_the_smaller_inherits_from_the_smaller(trained, rows):
 
 
 def test_no_architecture_reads_nothing():
-    assert set(SPACE.at_least_one) == set(SWITCHES)
+    assert set(SPACE.not_all) == set(SWITCHES)
     few = Chain(
         depths=(1,), ops=("dense",), widths=(4,), activations=("relu",), norms=("none",), dropouts=(0.0,),
         lookbacks=(5,), features=tuple(INDICATORS),
@@ -107,9 +107,9 @@ def test_no_architecture_reads_nothing():
     for architecture in [*drawn, *listed, space.smallest()]:
         assert "on" in architecture.values()
     nothing = {**space.smallest(), f"input/feature/{[*INDICATORS][-1]}": "off"}
-    with pytest.raises(ArchitectureError, match="none of them"):
+    with pytest.raises(ArchitectureError, match="all of them 'off'"):
         space.check(nothing)
-    with pytest.raises(SpaceError, match="none of them left"):
+    with pytest.raises(SpaceError, match="all of them 'off' left"):
         space.restrict({f"input/feature/{name}": ["off"] for name in INDICATORS})
     last = space.restrict({f"input/feature/{name}": ["off"] for name in INDICATORS if name != "cci"})
     assert last.size() == 1
@@ -120,7 +120,7 @@ def test_no_architecture_reads_nothing():
 
 def test_a_table_with_more_may_have_every_switch_off():
     some = Chain(depths=(1,), widths=(4,), lookbacks=(5,), features=("move", "rsi")).space(INDICATORS)
-    assert some.at_least_one == {}
+    assert some.not_all == {}
     assert {some.smallest()[f"input/feature/{name}"] for name in ("move", "rsi")} == {"off"}
 
 

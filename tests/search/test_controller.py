@@ -26,7 +26,7 @@ CONDITIONAL = SearchSpace([
 ])  # fmt: skip
 NEEDS_ONE = SearchSpace(
     [*(Choice(name=f"in{i}", options=("off", "on")) for i in range(3)), Choice(name="two", options=(1, 2, 3), take=2)],
-    at_least_one={f"in{i}": "on" for i in range(3)},
+    not_all={f"in{i}": "off" for i in range(3)},
 )
 SPACES = {"bandit": BANDIT, "conditional": CONDITIONAL, "needs one": NEEDS_ONE}
 

@@ -7,9 +7,10 @@ from tradenas.features.funding import bar_funding
 from tradenas.features.indicators import INDICATORS, Indicator, feature
 from tradenas.features.regimes import REGIMES, RegimeModel
 from tradenas.features.replay import Leak, future_replay, prefix_replay, replay_or_raise
+from tradenas.features.statistics import Statistic
 from tradenas.features.table import FeatureTable, build_table
 from tradenas.features.targets import Target, bar_returns, realised_time
-from tradenas.features.transforms import TRANSFORMS, LogReturn, RankTransform, Raw, Transform, ZScore
+from tradenas.features.transforms import TRANSFORMS, Difference, Log, LogReturn, RankTransform, Raw, Transform, ZScore
 
 __all__ = [
     "ALPHA158_NAMES",
@@ -18,13 +19,16 @@ __all__ = [
     "INDICATORS",
     "REGIMES",
     "TRANSFORMS",
+    "Difference",
     "FeatureTable",
     "Indicator",
     "Leak",
+    "Log",
     "LogReturn",
     "RankTransform",
     "Raw",
     "RegimeModel",
+    "Statistic",
     "Target",
     "Transform",
     "ZScore",

@@ -29,6 +29,7 @@ __all__ = [
     "moments",
     "skewness",
     "trend_sum",
+    "weighted_sum",
     "window_mean",
     "window_sum",
 ]
@@ -178,6 +179,23 @@ def trend_sum(x_T: FloatArray, window: int) -> FloatArray:
             np.subtract(x_T[start - lag : stop - lag], now, out=step)
             step *= (window - 1) / 2 - lag
             total += step
+        out_T[start:stop] = total
+    return out_T
+
+
+def weighted_sum(x_T: FloatArray, weights_L: FloatArray) -> FloatArray:
+    """Sum of weights_L[j] * x[t-j] over the last len(weights_L) rows.
+
+    >>> weighted_sum(np.array([1.0, 2.0, 3.0]), np.array([0.75, 0.25])).tolist()
+    [nan, 1.75, 2.75]
+    """
+    window = check_window(len(weights_L))
+    out_T = empty(len(x_T))
+    for start, stop in blocks(len(x_T), window - 1):
+        total, part = np.zeros(stop - start), np.empty(stop - start)
+        for lag, weight in enumerate(weights_L):
+            np.multiply(x_T[start - lag : stop - lag], weight, out=part)
+            total += part
         out_T[start:stop] = total
     return out_T
 

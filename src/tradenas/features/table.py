@@ -61,7 +61,7 @@ def build_table(
     Args:
         candles: the market.
         indicators: names (see `INDICATORS`) or indicators.
-        transforms: any of `raw`, `zscore`, `rank`, `logret`; one block each.
+        transforms: names (see `TRANSFORMS`); one block each.
         window: trailing rows of the transforms.
 
     Raises:

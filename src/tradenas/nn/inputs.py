@@ -1,4 +1,4 @@
-"""From a feature table to channels: which transform, which feature groups, which indicators, how far back."""
+"""From a feature table to channels: which transform or column ops, which feature groups, which indicators, how far back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from tradenas.errors import SpaceError
 from tradenas.nn.bank import filter_bank
+from tradenas.nn.columns import OwnOps, blocks_of, column_choices
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.registry import did_you_mean
-from tradenas.space import Choice, Picked, SearchSpace
+from tradenas.space import Choice, Picked, SearchSpace, closed, is_single, is_switch, off_option
+from tradenas.space.switches import COLUMN
 
 __all__ = ["Inputs", "Layout"]
 
@@ -26,7 +28,7 @@ class Layout:
     Attributes:
         groups: group of each indicator; their number is the number of features F.
         transforms: the blocks, in order.
-        names: of the indicators; needed only where single ones may be switched off.
+        names: of the indicators; needed only where single ones may be switched off, or have ops of their own.
         assets: markets that a network sees at once, as part of its batch: row `b * assets + a` is market a.  Ops that
             mix assets need two or more; the others do not know of them.
     """
@@ -44,8 +46,9 @@ class Layout:
 class Inputs(nn.Module):
     """(B, T, blocks * F) to (B, T, 2 * F): the chosen block, and the same features through a filter bank.
 
-    An indicator or a group that is off is zeros.  An indicator that can never be on (in a standalone network, say) has
-    no columns at all: F counts those that are left, and `columns` says which of the table's they are.
+    With ops of their own (`OwnOps`) columns come from different blocks.  An indicator or a group that is off, and a
+    column that is dropped, is zeros.  An indicator that can never be on (in a standalone network, say) has no columns
+    at all: F counts those that are left, and `columns` says which of the table's they are.
 
     The bank has one causal filter per feature with `lookback` taps (tap j reads row t - j), the longest lookback's
     taps being a prefix-slice away from the shortest's.  It is the network's long memory at the price of one multiply
@@ -57,33 +60,28 @@ class Inputs(nn.Module):
 
     def __init__(self, space: SearchSpace, layout: Layout) -> None:
         super().__init__()
-        self.transform, self.lookback = space["input/transform"], space["input/lookback"]
-        self.blocks = []
-        for option in self.transform.options:
-            if option not in layout.transforms:
-                raise SpaceError(
-                    "input/transform", got=repr(option), expected=f"one of the table's {list(layout.transforms)}"
-                )
-            self.blocks.append(layout.transforms.index(str(option)))
+        self.lookback = space["input/lookback"]
         self.table = len(layout.groups)
-        self.switches = [c for c in space.choices if c.name.startswith(("input/group/", "input/feature/"))]
-        self.members = members = [_members(choice, layout) for choice in self.switches]
-        never = [
-            j for c, m in zip(self.switches, members, strict=True) if c.options == ("off",) and _single(c) for j in m
-        ]
+        self.closing = [(c, _members(c, layout)) for c in space.choices if is_switch(c.name)]
+        never = {j for c, m in self.closing if is_single(c.name) and c.options == (off_option(c),) for j in m}
         self.columns = [j for j in range(self.table) if j not in never]
         self.features = len(self.columns)
-        free = {j for c, m in zip(self.switches, members, strict=True) if "off" in c.options for j in m}
-        if not self.columns or (len(free) == self.table and not space.at_least_one):
+        free = {j for c, m in self.closing if off_option(c) is not None for j in m}
+        if not self.columns or (len(free) == self.table and not space.not_all):
             raise SpaceError(
                 "input",
                 got="a space with a network that reads nothing",
                 expected="at least one indicator that is on",
                 fix="make the space with Chain.space(indicators), which sees to it",
             )
+        choices = column_choices(space, layout.names)
+        self.transform = None if choices else space["input/transform"]
+        self.blocks = [] if self.transform is None else blocks_of(self.transform, layout.transforms)
+        self.own = OwnOps(choices, layout.transforms, self.columns) if choices else None
+        self.switches = [c for c, _ in self.closing if not c.name.startswith(COLUMN)]
         member_SF = torch.zeros(len(self.switches), self.table)
-        for s, columns in enumerate(members):
-            member_SF[s, columns] = 1.0
+        for s, members in enumerate(m for c, m in self.closing if c in self.switches):
+            member_SF[s, members] = 1.0
         self.register_buffer("member_SF", member_SF[:, self.columns], persistent=False)
         self.register_buffer("column_F", torch.tensor(self.columns), persistent=False)
         self.taps = nn.Parameter(torch.empty(self.features, max(int(n) for n in self.lookback.options)))
@@ -115,13 +113,18 @@ class Inputs(nn.Module):
         return (*self.columns, *(self.table + j for j in self.columns)) if left else None
 
     def block(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
-        """The columns of the chosen transform."""
+        """The columns of the chosen transform, or each of its own."""
+        if self.own is not None:
+            own_BTF: Tensor = self.own(x_BTF, mixture)
+            return own_BTF
+        assert self.transform is not None
         which = weighting(self.transform, mixture)
         if isinstance(which, Tensor):
             return torch.stack([w * self._columns(x_BTF, b) for w, b in zip(which, self.blocks, strict=True)]).sum(0)
         return self._columns(x_BTF, self.blocks[which if isinstance(which, int) else which[0]])
 
-    def _columns(self, x_BTF: Tensor, block: int) -> Tensor:
+    def _columns(self, x_BTF: Tensor, block: int | None) -> Tensor:
+        assert block is not None
         if self.features == self.table:
             return x_BTF[..., block * self.table : (block + 1) * self.table]
         return x_BTF.index_select(-1, self.column_F + block * self.table)
@@ -158,32 +161,27 @@ class Inputs(nn.Module):
 
     def read(self, architecture: Mapping[str, Picked]) -> int:
         """How many indicators an architecture reads."""
-        closed = [m for c, m in zip(self.switches, self.members, strict=True) if architecture[c.name] == "off"]
-        return self.table - len(set().union(*closed))
+        return self.table - len(set().union(*(m for c, m in self.closing if closed(c.name, architecture))))
 
     def count(self, architecture: Mapping[str, Picked]) -> tuple[int, Count]:
         """The features that are read, and one weight and one multiply for each of their taps.
 
         A single indicator that is off costs nothing; one of a group that is off is still carried along as zeros.
         """
-        features = self.features - sum(_single(c) and architecture[c.name] == "off" for c in self.switches)
+        features = self.features - sum(is_single(c.name) and closed(c.name, architecture) for c, _ in self.closing)
         features += self.table - self.features  # counted with the switches that closed them for good
         taps = features * int(str(architecture["input/lookback"]))
         return features, Count(parameters=taps, macs=taps)
 
 
-def _single(choice: Choice) -> bool:
-    return choice.name.startswith("input/feature/")
-
-
 def _members(choice: Choice, layout: Layout) -> list[int]:
     """The columns of a block that a switch closes."""
-    prefix, known = ("input/feature/", layout.names) if _single(choice) else ("input/group/", layout.groups)
-    name = choice.name.removeprefix(prefix)
+    known = layout.names if is_single(choice.name) else layout.groups
+    what, name = choice.name.removeprefix("input/").split("/", 1)
     if name not in known:
         raise SpaceError(
             choice.name,
-            got=f"no such {prefix.split('/')[1]}",
+            got=f"no such {what}",
             expected=f"one of the table's {sorted(set(known))}",
             fix=did_you_mean(name, sorted(set(known))),
         )

@@ -16,7 +16,8 @@ from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import EVAL, Mode, Moments
 from tradenas.nn.slot import Layer, Mix, weighted_sum
 from tradenas.seeds import seed_for
-from tradenas.space import Architecture, Picked, SearchSpace
+from tradenas.space import Architecture, Choice, Picked, SearchSpace
+from tradenas.space.switches import COLUMN
 
 __all__ = ["Network"]
 
@@ -148,7 +149,11 @@ class Network(nn.Module):
         if not set(its) <= set(mine):
             raise SpaceError("inherit", got="other inputs", expected="a space that this network's space contains")
         wider = replace(self.layout, groups=(*self.layout.groups, "/"), names=(*self.layout.names, "/"))
-        more = Network(small.space, wider, mix=self.mix).state_dict()
+        space = small.space
+        if small.inputs.own is not None:
+            one = Choice(name=f"{COLUMN}/", options=self.layout.transforms[:1])
+            space = SearchSpace([*space.choices, one], not_all=space.not_all)
+        more = Network(space, wider, mix=self.mix).state_dict()
         index = torch.tensor([mine.index(j) for j in its])
         twice = torch.cat([index, len(mine) + index])
         return {

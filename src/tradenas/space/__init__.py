@@ -9,9 +9,10 @@ from tradenas.space.evolve import crossover, mutate
 from tradenas.space.graph import Edge, Graph, essential
 from tradenas.space.shares import option_shares
 from tradenas.space.space import SearchSpace, draw
+from tradenas.space.switches import closed, is_single, is_switch, off_option
 
 __all__ = [
     "BLUEPRINTS", "CELL_OPS", "CHAIN_OPS", "SELF_ACTIVATED", "WEIGHTLESS", "Architecture", "Blueprint", "Cell", "Chain",
-    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "crossover", "draw", "essential",
-    "mutate", "option_shares",
+    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "closed", "crossover", "draw", "essential",
+    "is_single", "is_switch", "mutate", "off_option", "option_shares",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from tradenas.errors import SpaceError
 from tradenas.registry import Registry, did_you_mean
 from tradenas.space.choice import Choice
 from tradenas.space.space import SearchSpace
+from tradenas.space.switches import COLUMN, FEATURE, GROUP, OFF, off_option
 
 __all__ = ["BLUEPRINTS", "SELF_ACTIVATED", "WEIGHTLESS", "Blueprint", "check_rates", "check_rising"]
 
@@ -38,26 +39,54 @@ class Blueprint(abc.ABC):
     """Inputs, then a body that is made of them.
 
     Choices: `input/lookback` (rows that the input filters read), `input/transform`, `input/group/<name>` and
-    `input/feature/<name>` (off, on), then those of the body.
+    `input/feature/<name>` (off, on), then those of the body.  With `column_ops` there is an `input/column/<name>` for
+    each indicator instead of the one `input/transform`.
 
     Args:
         lookbacks: rows that the input filter bank reads; the memory of the network reaches a little further.
-        transforms: feature transforms on offer; each is a block of the feature table.
+        transforms: feature transforms on offer, one for all indicators; each is a block of the feature table.
+        column_ops: offered to each indicator by itself in place of `transforms`: transforms, and `drop`, which does not
+            read it.  Empty: one transform for all.  Each is a block of the feature table too, so memory grows with
+            their number, and every path trains each op of a column in a share of one in that number.
         groups: feature groups that may be switched off.  A group of the table not named here is always on.
         features: single indicators that may be switched off, each on its own; the others are on.  None of a group
-            named above.  Each doubles the space, and the supernet sees each on in half of its paths.
+            named above.  Each doubles the space, and the supernet sees each on in half of its paths.  With `drop` among
+            `column_ops` neither groups nor features are named: every indicator has its switch then.
     """
 
     lookbacks: tuple[int, ...] = (20,)
     transforms: tuple[str, ...] = ("zscore",)
+    column_ops: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_rising("space.lookbacks", self.lookbacks, 1, 10_000)
-        for name in ("groups", "features"):
+        for name in ("groups", "features", "column_ops"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise SpaceError(f"space.{name}", got=str(getattr(self, name)), expected="each name once")
+        if not self.column_ops:
+            return
+        if not self.blocks:
+            raise SpaceError("space.column_ops", got=str(self.column_ops), expected="an op that reads the column")
+        if self.transforms != Blueprint.transforms:
+            raise SpaceError(
+                "space.transforms",
+                got=f"{self.transforms} beside space.column_ops",
+                expected="one of the two: a transform for all indicators, or an op for each",
+            )
+        if OFF[COLUMN] in self.column_ops and (self.groups or self.features):
+            raise SpaceError(
+                "space.column_ops",
+                got=f"{OFF[COLUMN]!r} beside space.groups or space.features",
+                expected="one switch for each indicator",
+                fix=f"leave out {OFF[COLUMN]!r}, or groups and features",
+            )
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The transforms that the feature table has to hold."""
+        return tuple(op for op in self.column_ops or self.transforms if op != OFF[COLUMN])
 
     @abc.abstractmethod
     def body(self) -> list[Choice]:
@@ -67,21 +96,24 @@ class Blueprint(abc.ABC):
         """The choices of this blueprint, in the order in which they are made.
 
         Args:
-            indicators: group of each indicator of the feature table.  Where every one of them can be switched off,
-                the space leaves at least one on: a network that reads nothing is not on offer.
+            indicators: group of each indicator of the feature table; with `column_ops` they have to be given.  Where
+                every one of them can be switched off, the space leaves at least one on: a network that reads nothing is
+                not on offer.
 
         Raises:
             SpaceError: a group or feature that the table does not have, or a feature whose group is switched already.
         """
-        switches = [f"input/group/{name}" for name in self.groups] + [f"input/feature/{name}" for name in self.features]
-        choices = [
-            Choice(name="input/lookback", options=self.lookbacks),
-            Choice(name="input/transform", options=self.transforms),
-            *(Choice(name=name, options=("off", "on")) for name in switches),
-            *self.body(),
-        ]
+        named = [f"{GROUP}{name}" for name in self.groups] + [f"{FEATURE}{name}" for name in self.features]
+        switches = [Choice(name=name, options=("off", "on")) for name in named]
+        shared = [Choice(name="input/transform", options=self.transforms)]
+        if self.column_ops:
+            if indicators is None:
+                raise SpaceError("space.column_ops", got="no indicators", expected="those of the feature table")
+            shared = [Choice(name=f"{COLUMN}{name}", options=self.column_ops) for name in indicators]
+        choices = [Choice(name="input/lookback", options=self.lookbacks), *shared, *switches, *self.body()]
         covered = indicators is not None and self._covers(indicators)
-        return SearchSpace(choices, at_least_one=dict.fromkeys(switches, "on") if covered else None)
+        off = {c.name: off_option(c) for c in choices}
+        return SearchSpace(choices, not_all={n: o for n, o in off.items() if o is not None} if covered else None)
 
     def _covers(self, indicators: Mapping[str, str]) -> bool:
         """Whether every indicator can be switched off; refuses names that mean nothing or the same twice."""
@@ -103,4 +135,5 @@ class Blueprint(abc.ABC):
                     expected="one switch for each indicator",
                     fix="name its group or the indicator, not both",
                 )
-        return all(group in self.groups or name in self.features for name, group in indicators.items())
+        droppable = OFF[COLUMN] in self.column_ops
+        return droppable or all(g in self.groups or name in self.features for name, g in indicators.items())

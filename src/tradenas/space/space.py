@@ -44,11 +44,12 @@ class SearchSpace:
 
     Args:
         choices: each after those that it depends on.
-        at_least_one: of these choices (always active, one option each), at least one takes its option named here.
-            Where all but the last have gone another way, the last is not asked: `walk` sets it.
+        not_all: of these choices (always active, one option each), not all take their option named here.  Where all
+            but the last have taken theirs, the last may not: `walk` does not ask where one other option is left, and
+            takes the first of the others where the answer is the one that may not be.
     """
 
-    def __init__(self, choices: Sequence[Choice], *, at_least_one: Mapping[str, Option] | None = None) -> None:
+    def __init__(self, choices: Sequence[Choice], *, not_all: Mapping[str, Option] | None = None) -> None:
         self.choices = tuple(choices)
         self._by_name = {c.name: c for c in self.choices}
         if len(self._by_name) != len(self.choices):
@@ -66,26 +67,27 @@ class SearchSpace:
                         f"{choice.name}.when[{name}]", got=str(sorted(map(str, missing))), expected="options of it"
                     )
             seen.add(choice.name)
-        self.at_least_one = self._needed(at_least_one or {})
+        self.not_all = self._bounded(not_all or {})
 
-    def _needed(self, wanted: Mapping[str, Option]) -> dict[str, Option]:
-        """The wanted options in the order of the choices; none where one of them is taken anyway."""
+    def _bounded(self, wanted: Mapping[str, Option]) -> dict[str, Option]:
+        """The named options in the order of the choices."""
         for name, option in wanted.items():
             choice = self[name]
             if choice.when or choice.take > 1 or option not in choice.options:
                 raise SpaceError(
-                    f"at_least_one[{name}]", got=repr(option), expected="an option of a choice that is always active"
+                    f"not_all[{name}]", got=repr(option), expected="an option of a choice that is always active"
                 )
-        if any(self[name].options == (option,) for name, option in wanted.items()):
-            return {}
+        if wanted and all(self[name].options == (option,) for name, option in wanted.items()):
+            raise SpaceError(", ".join(wanted), got=_all(wanted), expected="another option of one of them")
         return {c.name: wanted[c.name] for c in self.choices if c.name in wanted}
 
-    def _forced(self, choice: Choice, picked: Mapping[str, Picked]) -> bool:
-        """Whether `choice` is the last that can still give the one option that is needed."""
-        if choice.name not in self.at_least_one:
-            return False
-        *others, last = self.at_least_one
-        return choice.name == last and all(picked[name] != self.at_least_one[name] for name in others)
+    def allowed(self, choice: Choice, picked: Mapping[str, Picked]) -> tuple[Option, ...]:
+        """The options of `choice` that are open, given what was picked before: all, or all but the one of `not_all`."""
+        if choice.name in self.not_all:
+            *others, last = self.not_all
+            if choice.name == last and all(picked[name] == self.not_all[name] for name in others):
+                return tuple(o for o in choice.options if o != self.not_all[last])
+        return choice.options
 
     def __getitem__(self, name: str) -> Choice:
         try:
@@ -109,29 +111,35 @@ class SearchSpace:
 
     def asks(self, choice: Choice, picked: Mapping[str, Picked]) -> bool:
         """Whether `walk` would ask for `choice`, given what was picked before: it is active, and free."""
-        return self.active(choice, picked) and not self._forced(choice, picked)
+        open_ = self.allowed(choice, picked)
+        return self.active(choice, picked) and (len(open_) > 1 or open_ == choice.options)
 
     def walk(self, pick: Callable[[Choice], Picked]) -> Architecture:
         """An architecture, by asking `pick` for every choice that is active and free."""
-        return Architecture(self._walk(pick, force=True))
-
-    def _walk(self, pick: Callable[[Choice], Picked], *, force: bool) -> dict[str, Picked]:
         picked: dict[str, Picked] = {}
         for choice in self.choices:
             if self.active(choice, picked):
-                forced = force and self._forced(choice, picked)
-                picked[choice.name] = self.at_least_one[choice.name] if forced else pick(choice)
-        return picked
+                open_ = self.allowed(choice, picked)
+                value = pick(choice) if self.asks(choice, picked) else open_[0]
+                picked[choice.name] = open_[0] if open_ != choice.options and value not in open_ else value
+        return Architecture(picked)
 
     def _lacks(self, picked: Mapping[str, Picked]) -> bool:
-        return bool(self.at_least_one) and all(picked[n] != option for n, option in self.at_least_one.items())
+        return bool(self.not_all) and all(picked[name] == option for name, option in self.not_all.items())
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """One architecture, each active choice uniform over its options; drawn again where `at_least_one` fails."""
-        picked = self._walk(lambda choice: draw(choice, rng), force=False)
+        """One architecture, each active choice uniform over its options; drawn again where `not_all` fails."""
+        picked = self._drawn(rng)
         while self._lacks(picked):
-            picked = self._walk(lambda choice: draw(choice, rng), force=False)
+            picked = self._drawn(rng)
         return Architecture(picked)
+
+    def _drawn(self, rng: np.random.Generator) -> dict[str, Picked]:
+        picked: dict[str, Picked] = {}
+        for choice in self.choices:
+            if self.active(choice, picked):
+                picked[choice.name] = draw(choice, rng)
+        return picked
 
     def smallest(self) -> Architecture:
         """The first options everywhere."""
@@ -154,8 +162,9 @@ class SearchSpace:
             if name not in picked:
                 raise ArchitectureError(name, got=repr(architecture[name]), expected="no such active choice")
         if self._lacks(picked):
-            needed = self.at_least_one
-            raise ArchitectureError(", ".join(needed), got="none of them", expected=f"{_word(needed)} once")
+            raise ArchitectureError(
+                ", ".join(self.not_all), got=_all(self.not_all), expected="another option of one of them"
+            )
         return Architecture(picked)
 
     def restrict(self, options: Mapping[str, Sequence[Option]]) -> SearchSpace:
@@ -163,13 +172,15 @@ class SearchSpace:
         for name, kept in options.items():
             for option in kept:
                 self[name].index(option)
-        needed = {n: o for n, o in self.at_least_one.items() if o in options.get(n, (o,))}
-        if self.at_least_one and not needed:
+        kept_of = {n: options.get(n, self[n].options) for n in self.not_all}
+        free = {n: o for n, o in self.not_all.items() if any(other != o for other in kept_of[n])}
+        if self.not_all and not free:
             raise SpaceError(
-                ", ".join(self.at_least_one), got="none of them left", expected=f"{_word(self.at_least_one)} once"
+                ", ".join(self.not_all), got=f"{_all(self.not_all)} left", expected="another option of one of them"
             )
-        if len(needed) == 1:  # it has no alternative any more
-            options = {**options, **{n: [o] for n, o in needed.items()}}
+        if len(free) == 1:  # it may not take it any more
+            options = {**options, **{n: [other for other in kept_of[n] if other != o] for n, o in free.items()}}
+        bound = all(o in options.get(n, self[n].options) for n, o in free.items())
         kept_choices: dict[str, Choice] = {}
         for choice in self.choices:
             if any(n not in kept_choices for n in choice.when):
@@ -180,20 +191,19 @@ class SearchSpace:
             when = {n: allowed for n, allowed in when.items() if len(allowed) < len(kept_choices[n].options)}
             left = [o for o in choice.options if o in options.get(choice.name, choice.options)]
             kept_choices[choice.name] = replace(choice, options=tuple(left), when=when)
-        return SearchSpace(tuple(kept_choices.values()), at_least_one=needed)
+        return SearchSpace(tuple(kept_choices.values()), not_all=free if bound else None)
 
     def fix(self, architecture: Mapping[str, Picked]) -> SearchSpace:
         """The space that holds this one architecture."""
         architecture = self.check(architecture)
-        only = SearchSpace([c for c in self.choices if c.name in architecture], at_least_one=self.at_least_one)
+        only = SearchSpace([c for c in self.choices if c.name in architecture], not_all=self.not_all)
         return only.restrict({n: sorted(_taken(p), key=self[n].index) for n, p in architecture.items()})
 
     def size(self) -> int:
         """How many architectures there are, counted exactly without listing them."""
-        if self.at_least_one:
+        if self.not_all:
             free = SearchSpace(self.choices)
-            without = {n: [x for x in self[n].options if x != o] for n, o in self.at_least_one.items()}
-            return free.size() - free.restrict(without).size()
+            return free.size() - free.restrict({n: [o] for n, o in self.not_all.items()}).size()
         # What was picked so far, as far as a later choice asks for it, with the number of ways to get there.
         ways: dict[tuple[tuple[str, Picked], ...], int] = {(): 1}
         for at, choice in enumerate(self.choices):
@@ -218,15 +228,15 @@ class SearchSpace:
             if at == len(self.choices):
                 yield Architecture(picked)
             elif self.active(self.choices[at], picked):
-                forced = self._forced(self.choices[at], picked)
-                values = [self.at_least_one[self.choices[at].name]] if forced else self.choices[at].values()
-                for value in values:
-                    yield from extend(at + 1, {**picked, self.choices[at].name: value})
+                choice = self.choices[at]
+                open_ = self.allowed(choice, picked)
+                for value in choice.values() if open_ == choice.options else open_:
+                    yield from extend(at + 1, {**picked, choice.name: value})
             else:
                 yield from extend(at + 1, picked)
 
         return extend(0, {})
 
 
-def _word(needed: Mapping[str, Option]) -> str:
-    return " or ".join(dict.fromkeys(repr(option) for option in needed.values()))
+def _all(named: Mapping[str, Option]) -> str:
+    return f"all of them {' or '.join(dict.fromkeys(repr(option) for option in named.values()))}"

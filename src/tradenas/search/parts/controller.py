@@ -32,6 +32,8 @@ __all__ = ["Controller", "Policy", "Reinforce"]
 
 #: Most values that one choice may take: of a choice of several options together there may be very many.
 MAX_VALUES = 4096
+#: Logit of an option that may not be taken.
+NEVER = -1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,14 +145,20 @@ class Controller(nn.Module):
         for choice in self.space.choices:
             name, values = choice.name, self.values[choice.name]
             rows = [i for i, one in enumerate(picked) if self.space.asks(choice, one)]
+            open_R = [self.space.allowed(choice, picked[i]) for i in rows]
             for one in picked:
                 if self.space.active(choice, one):  # what is asked gets its answer below
-                    one[name] = self.space.at_least_one.get(name, values[0])
+                    open_ = self.space.allowed(choice, one)
+                    one[name] = values[0] if open_ == choice.options else open_[0]
             if len(values) == 1 or not rows:
                 continue
             row_R = torch.tensor(rows)
             h_RH, c_RH = self.cell(self.embedding_AH[last_N[row_R]], (hidden_NH[row_R], memory_NH[row_R]))
-            log_p_RV = torch.log_softmax(self._logits(name, h_RH), dim=-1)
+            logits_RV = self._logits(name, h_RH)
+            if any(open_ != choice.options for open_ in open_R):
+                shut_RV = torch.tensor([[v not in open_ for v in values] for open_ in open_R])
+                logits_RV = logits_RV.masked_fill(shut_RV.to(logits_RV.device), NEVER)
+            log_p_RV = torch.log_softmax(logits_RV, dim=-1)
             p_RV = log_p_RV.exp()
             taken_R = torch.tensor(pick(choice, p_RV.detach(), rows))
             for i, v in zip(rows, taken_R.tolist(), strict=True):

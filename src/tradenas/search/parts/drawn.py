@@ -18,7 +18,7 @@ class Drawn(SearchSpace):
     """A space whose samples come from sources (controllers, alphas), one from each in turns."""
 
     def __init__(self, space: SearchSpace, sources: Sequence[Source]) -> None:
-        super().__init__(space.choices, at_least_one=space.at_least_one)
+        super().__init__(space.choices, not_all=space.not_all)
         self.sources = sources
         self.waiting: list[Architecture] = []
 

@@ -76,7 +76,8 @@ def worst(
 ) -> list[tuple[str, Option, float]]:
     """The options to drop, worst first, and what each is behind the best of its own choice.
 
-    Never the best of a choice, never the option that one choice of several has to take, and none without a merit.
+    Never the best of a choice, none without a merit, and of choices that may not all go one way (be off) never the
+    best of the other ways.
 
     Args:
         share: of all options that might be dropped; at least one of them is.
@@ -86,8 +87,16 @@ def worst(
         for choice in space.choices
         if choice.name in merits
         for option in choice.options
-        if option in merits[choice.name] and space.at_least_one.get(choice.name) != option
+        if option in merits[choice.name] and option != _needed(space, choice, merits[choice.name])
     ]
     behind = [one for one in behind if one[2] > 0.0]
     behind.sort(key=lambda one: (-one[2], one[0], str(one[1])))
     return behind[: max(1, int(share * len(behind)))]
+
+
+def _needed(space: SearchSpace, choice: Choice, merits: Mapping[Option, float]) -> Option | None:
+    """The option that has to stay, so that not all choices of `not_all` can only go the same way."""
+    if choice.name not in space.not_all:
+        return None
+    others = [o for o in choice.options if o != space.not_all[choice.name]]
+    return max(others, key=lambda o: merits.get(o, -math.inf), default=None)

@@ -23,7 +23,7 @@ import numpy as np
 from tradenas.nn import Network
 from tradenas.search.base import Candidate, Scorer
 from tradenas.search.parts.find import Allowed, anything
-from tradenas.space import Architecture, Picked, SearchSpace
+from tradenas.space import Architecture, Picked, SearchSpace, off_option
 from tradenas.typing import FloatArray
 
 __all__ = ["PARTS", "part_merits", "shortfalls", "simpler", "simplest_first", "simplicity", "simplify"]
@@ -63,7 +63,7 @@ def simplicity(network: Network, architecture: Architecture) -> tuple[int, int, 
 
 
 def simpler(space: SearchSpace, architecture: Architecture) -> list[Architecture]:
-    """The same with one indicator or group less, or with a shorter lookback."""
+    """The same with one indicator or group less, or with a shorter lookback; one op of a column is as simple as another."""
     return [space.check({**architecture, name: value}) for name, value in _steps(space, architecture)]
 
 
@@ -72,12 +72,11 @@ def _steps(space: SearchSpace, architecture: Architecture) -> Iterator[tuple[str
     for shorter in lookbacks.options[: lookbacks.index(int(str(architecture["input/lookback"])))]:
         yield lookbacks.name, shorter
     for choice in space.choices:
-        if choice.name.startswith(("input/group/", "input/feature/")) and "off" in choice.options:
-            last = choice.name in space.at_least_one and all(
-                architecture[name] == "off" for name in space.at_least_one if name != choice.name
-            )
-            if architecture[choice.name] == "on" and not last:
-                yield choice.name, "off"
+        off = off_option(choice)
+        if off is not None and architecture[choice.name] != off:
+            others = [name for name in space.not_all if name != choice.name]
+            if choice.name not in space.not_all or any(architecture[n] != space.not_all[n] for n in others):
+                yield choice.name, off
 
 
 def simplest_first(

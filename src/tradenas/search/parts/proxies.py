@@ -163,7 +163,7 @@ def _linear(network: Network) -> Network:
     """The network that `synflow` runs: absolute weights, filters that pass on, no norms, relu for all activations."""
     instead = {"norm": ("none",), "activation": ("relu",)}
     choices = [replace(c, options=instead.get(c.name.rpartition("/")[2], c.options)) for c in network.space.choices]
-    space = SearchSpace(choices, at_least_one=network.space.at_least_one)
+    space = SearchSpace(choices, not_all=network.space.not_all)
     plain = Network(space, network.layout, mix=network.mix)
     plain.load_state_dict({k: v for k, v in network.state_dict().items() if k in plain.state_dict()})
     plain = plain.to(network.inputs.taps.device).double()

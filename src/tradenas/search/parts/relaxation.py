@@ -207,8 +207,11 @@ def discretise(
         DivergedError: a weight is not finite.
     """
     fixed = fixed or {}
+    spared = _spared(space, weights, fixed)
 
     def pick(choice: Choice) -> Picked:
+        if choice.name in spared:
+            return spared[choice.name]
         if choice.name in weights:
             if weights[choice.name].shape != (len(choice.options),):
                 got = f"weights of shape {tuple(weights[choice.name].shape)}"
@@ -224,3 +227,20 @@ def discretise(
         return taken if choice.take > 1 else taken[0]
 
     return space.check(space.walk(pick))
+
+
+def _spared(space: SearchSpace, weights: Mapping[str, Tensor], fixed: Mapping[str, Picked]) -> dict[str, Option]:
+    """Where each of the choices that may not all go one way would go it: the one that wants it least, and its way."""
+    behind: list[tuple[float, str, Option]] = []
+    for name, off in space.not_all.items():
+        options = space[name].options
+        if name not in weights or weights[name].shape != (len(options),):
+            if name in fixed and fixed[name] == off:
+                continue
+            return {}
+        if options[strongest(weights[name])[0]] != off:
+            return {}
+        at = strongest(weights[name], leave_out=(options.index(off),))[0]
+        if options[at] != off:
+            behind.append((float(weights[name][options.index(off)] - weights[name][at]), name, options[at]))
+    return {name: option for _, name, option in sorted(behind, key=lambda one: one[0])[:1]}
