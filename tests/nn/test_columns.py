@@ -1,4 +1,4 @@
-"""An op for each column: a path, its one-hot mixture and the standalone network say the same, and see only their own."""
+"""An op for each column: path, one-hot mixture and standalone network say the same, and read nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tradenas.space import Cell, Chain, crossover, mutate
 
 INDICATORS = {"move": "returns", "rsi": "momentum", "cci": "momentum", "volume": "volume", "range": "volatility"}
 OPS = ("raw", "rank", "drop", "ema12")
-LAYOUT = Layout(groups=tuple(INDICATORS.values()), transforms=("zscore", "raw", "rank", "ema12"), names=tuple(INDICATORS))
+LAYOUT = Layout(
+    groups=tuple(INDICATORS.values()), transforms=("zscore", "raw", "rank", "ema12"), names=tuple(INDICATORS)
+)
 SPACES = {
     "chain": Chain(
         depths=(1, 2), widths=(4, 8), ops=("skip", "dense", "conv3", "residual"), norms=("none", "batch"),
@@ -102,7 +104,7 @@ def test_a_mixture_is_the_weighted_sum_of_the_blocks_and_drop_adds_nothing(rows)
          for n in INDICATORS}  # fmt: skip
     mixture = {**hard(space, space.smallest()), **{f"input/column/{n}": w for n, w in p.items()}}
     found = network.inputs.block(rows, mixture)
-    for j, (name, w) in enumerate(p.items()):
+    for j, w in enumerate(p.values()):
         blocks = {o: rows[..., 5 * LAYOUT.transforms.index(o) + j] for o in OPS if o != "drop"}
         want = sum(w[OPS.index(o)] * x for o, x in blocks.items())
         torch.testing.assert_close(found[..., j], want)

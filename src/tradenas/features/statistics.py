@@ -71,7 +71,7 @@ class _EMA(Statistic):
 
 
 def ema_weights(span: int) -> FloatArray:
-    """Weights of an exponential average, alpha = 2 / (span + 1), latest row first, cut after 2 span and made to sum to 1.
+    """Weights of an exponential average, alpha = 2 / (span + 1), latest first, cut after 2 span, scaled to sum to 1.
 
     >>> ema_weights(4).round(3).tolist()
     [0.407, 0.244, 0.146, 0.088, 0.053, 0.032, 0.019, 0.011]

@@ -11,7 +11,7 @@ ops reads eight blocks; what stands behind this point sees F columns and costs w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,7 @@ class OwnOps(nn.Module):
         weights = []
         for blocks, w in zip(self.blocks, which, strict=True):
             if not isinstance(w, Tensor):
-                w = torch.eye(len(blocks), device=x_BTF.device)[w if isinstance(w, int) else w[0]]  # noqa: PLW2901
+                w = torch.eye(len(blocks), device=x_BTF.device)[w if isinstance(w, int) else w[0]]
             weights.append(w.to(x_BTF))
         kept_K = torch.cat(weights).index_select(0, self.source_K)
         p_OF = kept_K.new_zeros(self.num_blocks * len(self.columns)).index_copy(0, self.target_K, kept_K)

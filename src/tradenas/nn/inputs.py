@@ -1,4 +1,4 @@
-"""From a feature table to channels: which transform or column ops, which feature groups, which indicators, how far back."""
+"""From a feature table to channels: which transform or ops, which feature groups, which indicators, how far back."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Choices that say what of the inputs is read, and how each of them says that it is not.
 
-    input/group/<name>      off, on         all indicators of a group
-    input/feature/<name>    off, on         one indicator
-    input/column/<name>     drop, or an op  one indicator, and what is done to it
+- `input/group/<name>`: off, on; all indicators of a group
+- `input/feature/<name>`: off, on; one indicator
+- `input/column/<name>`: drop, or what is done to it; one indicator
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from tradenas.atomic import canonical_json
 from tradenas.data import Repairs
 from tradenas.errors import ConfigError
-from tradenas.features import DEFAULT_INDICATORS, INDICATORS, Target
+from tradenas.features import DEFAULT_INDICATORS, INDICATORS, TRANSFORMS, Target
 from tradenas.registry import Registry
 from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import Sandwich
@@ -73,7 +73,8 @@ class FeatureConfig:
 
     Attributes:
         indicators: names from `tradenas.features.INDICATORS`.
-        window: trailing rows of the transforms.  Which transforms are on offer is the space's affair.
+        window: trailing rows of the transforms.  Which transforms are on offer is the space's affair; the table holds a
+            block of columns for each: indicators x transforms x 4 bytes a row.
     """
 
     indicators: tuple[str, ...] = tuple(str(name) for name in DEFAULT_INDICATORS)
@@ -247,6 +248,8 @@ class StudyConfig:
                 fix="target forward_return or direction, or do without regimes",
             )
 
+        for name in self.space.blocks:
+            TRANSFORMS[name]
         self.space.space({name: INDICATORS[name].group for name in self.features.indicators})  # names it does not know
         self._check_finalists()
 
@@ -259,7 +262,7 @@ class StudyConfig:
                 expected="a search that ranks by something cheaper than training alone, whose coupling can be measured",
                 fix="fix the number of finalists with trials.top_k",
             )
-        space = self.space.space()
+        space = self.space.space({name: INDICATORS[name].group for name in self.features.indicators})
         size = space.restrict({c.name: c.options[:1] for c in space.choices if c.name.endswith("/dropout")}).size()
         if self.trials.top_k > size:
             raise ConfigError(
@@ -286,6 +289,8 @@ class StudyConfig:
         decisive["threads"] = self.runner.threads
         if not self.regimes.enabled:
             del decisive["regimes"]
+        if not self.space.column_ops:
+            del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]
 
 

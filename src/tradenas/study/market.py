@@ -69,7 +69,7 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         table = build_table(
             candles,
             indicators=config.features.indicators,
-            transforms=config.space.transforms,
+            transforms=config.space.blocks,
             window=config.features.window,
         )
         data = build_dataset(candles, table, config.target)

@@ -63,7 +63,7 @@ def simplicity(network: Network, architecture: Architecture) -> tuple[int, int, 
 
 
 def simpler(space: SearchSpace, architecture: Architecture) -> list[Architecture]:
-    """The same with one indicator or group less, or with a shorter lookback; one op of a column is as simple as another."""
+    """The same with one indicator or group less, or with a shorter lookback; all ops of a column are equally simple."""
     return [space.check({**architecture, name: value}) for name, value in _steps(space, architecture)]
 
 
