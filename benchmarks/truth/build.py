@@ -2,6 +2,7 @@
 
     TRADENAS_CANDLES=folder python benchmarks/truth/build.py --out runs/truth
     python benchmarks/truth/build.py --out runs/truth --worker 0/2     # one of two processes
+    python benchmarks/truth/build.py --space cell --out runs/cells     # the table of cells
 
 One shard per architecture, written whole or not at all: kill it anywhere and start it again.  Architectures go in a
 shuffled order, so that what is there at any time is a fair sample.  The process that finds all shards there joins
@@ -31,7 +32,7 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture
 from tradenas.train.evaluate import METRICS
 from tradenas.train.stacked import Job, fit_stacked
-from truth.setting import CHAIN, INDICATORS, RECIPE, SEEDS, STRENGTH, WORLDS, World, space, template, world
+from truth.setting import BLUEPRINTS, INDICATORS, RECIPE, SEEDS, STRENGTH, WORLDS, World, space, template, world
 
 COLUMNS = (
     *(f"{zone}_{metric}" for zone in ("valid", "test") for metric in METRICS),
@@ -39,17 +40,17 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def ordered() -> list[Architecture]:
+def ordered(kind: str = "chain") -> list[Architecture]:
     """All architectures in the order in which they are trained."""
-    listed = list(space())
+    listed = list(space(kind))
     return [listed[i] for i in rng_for(0, "truth", "order").permutation(len(listed))]
 
 
-def measure(architecture: Architecture, worlds: list[World]) -> list[dict[str, float | str]]:
+def measure(architecture: Architecture, worlds: list[World], kind: str = "chain") -> list[dict[str, float | str]]:
     """One row for each market and seed."""
     jobs = [Job(data=w.data, train=w.fold.train, seed=seed) for w in worlds for seed in SEEDS]
     began = time.perf_counter()
-    fitted = fit_stacked(template(), architecture, jobs, training=RECIPE)
+    fitted = fit_stacked(template(kind), architecture, jobs, training=RECIPE)
     seconds = (time.perf_counter() - began) / len(jobs)
     rows: list[dict[str, float | str]] = []
     for job, one in zip(jobs, fitted, strict=True):
@@ -78,7 +79,7 @@ def moments(w: World) -> list[float]:
     return [float(v) for v in np.concatenate([np.nanmean(columns_TF, axis=0), np.nanstd(columns_TF, axis=0)])]
 
 
-def about(worlds: list[World]) -> dict[str, Any]:
+def about(worlds: list[World], kind: str = "chain") -> dict[str, Any]:
     """What the table was made with."""
     root = Path(__file__).resolve().parents[2]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False).stdout
@@ -86,7 +87,7 @@ def about(worlds: list[World]) -> dict[str, Any]:
         "tradenas": version("tradenas"),
         "commit": commit.strip(),
         "torch": str(torch.__version__),
-        "space": vars(CHAIN),
+        "space": vars(BLUEPRINTS[kind]),
         "recipe": vars(RECIPE),
         "indicators": INDICATORS,
         "strength": STRENGTH,
@@ -110,7 +111,7 @@ def join(folder: Path, architectures: list[Architecture], made_with: dict[str, A
 
     rows = []
     for architecture in architectures:
-        count = template().count(architecture)
+        count = template(made_with["space"]["kind"]).count(architecture)
         price = {"parameters": count.parameters, "macs": count.macs}
         text = architecture.to_json()
         known = {"architecture": text, "digest": architecture.digest, **price}
@@ -151,6 +152,7 @@ def rounded(value: float | None, bits: int = 13) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/truth"))
+    parser.add_argument("--space", choices=tuple(BLUEPRINTS), default="chain")
     parser.add_argument("--worker", default="0/1", help="i/n: the i-th of n processes")
     parser.add_argument(
         "--limit", type=int, default=0, help="stop after so many architectures: to see how long it takes"
@@ -158,8 +160,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     number, workers = map(int, options.worker.split("/"))
-    worlds = [world(name) for name in WORLDS]
-    made_with, stamp = about(worlds), options.out / "about.json"
+    worlds = [world(name) for name in WORLDS[options.space]]
+    made_with, stamp = about(worlds, options.space), options.out / "about.json"
     (options.out / "shards").mkdir(parents=True, exist_ok=True)
     if stamp.exists():
         before = read_json(stamp)
@@ -169,14 +171,14 @@ def main() -> None:
         made_with = before
     elif number == 0:
         write_json(stamp, json.loads(canonical_json(made_with)))
-    architectures = ordered()
+    architectures = ordered(options.space)
     mine = architectures[number::workers][: options.limit or None]
     began, done = time.perf_counter(), 0
     for architecture in mine:
         shard = options.out / "shards" / f"{architecture.digest}.json"
         if shard.exists():
             continue
-        write_json(shard, measure(architecture, worlds))
+        write_json(shard, measure(architecture, worlds, options.space))
         done += 1
         if done % 20 == 0:
             each = (time.perf_counter() - began) / done

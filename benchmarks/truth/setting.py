@@ -1,4 +1,4 @@
-"""What the table is of: one space, three markets, one recipe.  Nothing here may change without a new table."""
+"""What the tables are of: a space, three markets, one recipe each.  Nothing here may change without a new table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError
 from tradenas.features import Target, build_table
 from tradenas.nn import Layout, Network
-from tradenas.space import Chain, SearchSpace
+from tradenas.space import Blueprint, Cell, Chain, SearchSpace
 from tradenas.splits import Fold, Span
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.build import build_dataset
@@ -20,7 +20,7 @@ from tradenas.train.dataset import Dataset
 from tradenas.train.evaluate import Evaluator
 from tradenas.train.loop import Training
 
-__all__ = ["CHAIN", "INDICATORS", "RECIPE", "SEEDS", "WORLDS", "World", "space", "template", "world"]
+__all__ = ["BLUEPRINTS", "INDICATORS", "RECIPE", "SEEDS", "WORLDS", "World", "space", "template", "world"]
 
 #: 4 lookbacks x 2 transforms x (12 + 144 layers): 1,248 architectures.  No activation follows `gated`.
 CHAIN = Chain(
@@ -33,6 +33,22 @@ CHAIN = Chain(
     lookbacks=(5, 10, 20, 50),
     transforms=("zscore", "rank"),
 )
+#: Two nodes, three edges of seven ops each: 343 architectures.  The inputs' filters see one row, so that ops remember.
+CELL = Cell(
+    cells=(1,),
+    inputs=1,
+    nodes=2,
+    take=0,
+    output="last",
+    ops=("zero", "skip", "dense", "conv3", "dilated3", "ema4", "difference"),
+    widths=(8,),
+    activations=("relu",),
+    norms=("layer",),
+    dropouts=(0.0,),
+    lookbacks=(1,),
+    transforms=("zscore",),
+)
+BLUEPRINTS: dict[str, Blueprint] = {"chain": CHAIN, "cell": CELL}
 INDICATORS = (
     "log_return_1", "log_return_5", "rsi_14", "momentum_z_20", "volatility_20", "volume_ratio_20", "signed_volume_20",
     "body",
@@ -41,7 +57,7 @@ SEEDS = (0, 1, 2)
 #: No rows are held out: the last epoch is kept.  Stopping early added noise between seeds and nothing else.
 RECIPE = Training(epochs=10, lr=4e-3, batch=512, segment=128, holdout=0.0, patience=0)
 RULE, COSTS = Rule(), Costs()
-WORLDS = ("btc", "distant", "volume")
+WORLDS = {"chain": ("btc", "distant", "volume"), "cell": ("btc", "motif", "volume")}
 #: Rows: the first are the warm-up of features; then train, gap, valid, gap, test.  The gap is the longest memory.
 FIRST, TRAIN, GAP, VALID, TEST = 400, 12_000, 70, 6_000, 6_000
 BARS = FIRST + TRAIN + GAP + VALID + GAP + TEST
@@ -75,9 +91,9 @@ def evaluator(data: Dataset, train: Span, rows: Span) -> Evaluator:
 
 
 @cache
-def space() -> SearchSpace:
-    """All 1,248 architectures."""
-    return CHAIN.space()
+def space(kind: str = "chain") -> SearchSpace:
+    """All architectures: 1,248 chains, or 343 cells."""
+    return BLUEPRINTS[kind].space()
 
 
 @cache
@@ -109,7 +125,7 @@ def _bitcoin() -> Candles:
 
 
 @cache
-def template() -> Network:
+def template(kind: str = "chain") -> Network:
     """A network over the space, for its layout."""
-    some = world(next(name for name in WORLDS if name != "btc")).data
-    return Network(space(), Layout(groups=some.groups, transforms=some.transforms))
+    some = world("volume").data
+    return Network(space(kind), Layout(groups=some.groups, transforms=some.transforms))

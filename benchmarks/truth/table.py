@@ -25,9 +25,9 @@ from tradenas.stats import RankAgreement, kendall, tau_ceiling
 from tradenas.train.evaluate import METRICS
 from truth import setting
 
-__all__ = ["TABLE", "Ceiling", "Table"]
+__all__ = ["CELLS", "TABLE", "Ceiling", "Table"]
 
-TABLE = Path(__file__).with_name("table.parquet")
+TABLE, CELLS = (Path(__file__).with_name(name) for name in ("table.parquet", "cells.parquet"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +127,11 @@ class Table:
         pair = tau_ceiling(first_N[among_N], second_N[among_N], reps=200)
         return Ceiling(one_against_rest=float(np.mean(taus)), first_second=pair)
 
+    @property
+    def kind(self) -> str:
+        """Of its space: `chain` or `cell`."""
+        return str(self.about["space"]["kind"])
+
     @cached_property
     def parameters(self) -> npt.NDArray[Any]:
         """Parameters of each architecture, shape (N,)."""
@@ -150,4 +155,4 @@ class Table:
         data = cut(found.data, found.fold.valid.stop)
         evaluator = setting.evaluator(data, found.fold.train, found.fold.valid)
         scorer = Scorer(evaluator=evaluator, metric=metric, on_trial=lambda *_: None)
-        return Task(space=setting.space(), data=data, train=found.fold.train, scorer=scorer, seed=seed)
+        return Task(space=setting.space(self.kind), data=data, train=found.fold.train, scorer=scorer, seed=seed)
