@@ -288,6 +288,12 @@ def write_verdict(folder, verdict, strategies, pnl, costs, watermark, days) -> N
                 "against": {b["name"]: p for b in baselines if b["name"] in (best["name"], "flat", "hold")},
             },
             "stepm": {"superior": [champion["name"]] if verdict == "EDGE" else []},
+            "confidence_set": {
+                "held": [champion["name"], "hold", "flat"],
+                "of": 9,
+                "alpha": 0.1,
+                "p": {champion["name"]: 1.0},
+            },
             "psr": 0.993 if verdict == "EDGE" else 0.31,
             "dsr": 0.91 if verdict == "EDGE" else 0.04,
             "pbo": 0.08 if verdict == "EDGE" else 0.57,

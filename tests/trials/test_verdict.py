@@ -231,6 +231,9 @@ def test_json_is_plain_and_complete(edge: Verdict) -> None:
     assert data["champion"]["name"] == "net-0"
     assert data["spa"]["p_consistent"] == max(data["spa"]["against"].values())
     assert "net-0" in data["stepm"]["superior"]
+    assert "net-0" in data["confidence_set"]["held"]
+    assert data["confidence_set"]["of"] == len(data["confidence_set"]["p"])
+    assert "flat" in data["confidence_set"]["p"]
     assert data["net_sharpe"].keys() == {"value", "low", "high"}
     assert data["days"] == DAYS
     assert data["zone"] == "vault"

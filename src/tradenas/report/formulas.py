@@ -41,6 +41,12 @@ FORMULAS: dict[str, Formula] = {
         "stepwise max-statistic test at a family-wise error of 5 %",
         "Romano and Wolf 2005",
     ),
+    "mcs": Formula(
+        "Cannot be told from the best",
+        "Finalists and baselines that these days cannot tell from the best of them: many means too few days to choose.",
+        "model confidence set at 10 % on mean daily net P&L, range statistic, stationary bootstrap",
+        "Hansen, Lunde and Nason 2011",
+    ),
     "psr": Formula(
         "PSR",
         "Probability that the true Sharpe is above zero, if only one strategy had been tried.",

@@ -10,6 +10,7 @@ from tradenas.report.figures.forest import estimate, ordered
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
+from tradenas.report.schema import Verdict
 from tradenas.report.sections.provenance import command
 from tradenas.report.sections.verdict import dek
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
@@ -52,6 +53,11 @@ def summary(record: RunRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _alike(found: Verdict) -> str:
+    alike = found.confidence_set
+    return DASH if alike is None else f"{count(len(alike.held))} of {count(alike.of)}: {plain(', '.join(alike.held))}"
+
+
 def _statistics(record: RunRecord) -> list[str]:
     found, scores = record.verdict, record.champion_scores
     if found is None:
@@ -64,6 +70,7 @@ def _statistics(record: RunRecord) -> list[str]:
         (f"Best baseline, {plain(found.best_baseline or DASH)}", interval(found.baseline_sharpe)),
         ("SPA p", pvalue(found.spa.p_consistent) if found.spa is not None else DASH),
         ("StepM superior", plain(", ".join(found.stepm.superior)) or "nobody" if found.stepm is not None else DASH),
+        ("Cannot be told from the best", _alike(found)),
         ("DSR / PSR / PBO", f"{decimal(found.dsr, 3)} / {decimal(found.psr, 3)} / {decimal(found.pbo, 3)}"),
         ("Trials counted", f"{count(found.trials.total)} (effective {decimal(found.effective_trials, 1)})"),
         ("Turnover a day", decimal(scores.turnover_per_day) if scores is not None else DASH),

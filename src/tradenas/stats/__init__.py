@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tradenas.stats.best import Chance, chance_of_best, chance_with_interval, k_for_chance
 from tradenas.stats.bootstrap import Interval, block_length, bootstrap_interval
+from tradenas.stats.confidence_set import ConfidenceSet, confidence_set
 from tradenas.stats.overfitting import PBO, effective_trials, pbo
 from tradenas.stats.paired import SharpeDifference, sharpe_difference
 from tradenas.stats.rankers import RankInterval, rank_interval
@@ -37,6 +38,7 @@ from tradenas.stats.superiority import Superiority, compare, stepm, superiority
 __all__ = [
     "PBO",
     "Chance",
+    "ConfidenceSet",
     "Interval",
     "RankAgreement",
     "RankInterval",
@@ -49,6 +51,7 @@ __all__ = [
     "chance_of_best",
     "chance_with_interval",
     "compare",
+    "confidence_set",
     "deflated_sharpe",
     "effective_trials",
     "expected_max_sharpe",

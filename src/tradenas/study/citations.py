@@ -15,6 +15,8 @@ STATISTICS = (
     "@article{romano2005stepwise, title={Stepwise Multiple Testing as Formalized Data Snooping},\n"
     "  author={Romano, Joseph P. and Wolf, Michael}, journal={Econometrica}, volume={73}, number={4}, "
     "pages={1237--1282}, year={2005}}",
+    "@article{hansen2011mcs, title={The Model Confidence Set}, author={Hansen, Peter R. and Lunde, Asger and Nason, "
+    "James M.},\n  journal={Econometrica}, volume={79}, number={2}, pages={453--497}, year={2011}}",
     "@article{bailey2014deflated, title={The Deflated Sharpe Ratio}, author={Bailey, David H. and L{\\'o}pez de Prado, "
     "Marcos},\n  journal={Journal of Portfolio Management}, volume={40}, number={5}, pages={94--107}, year={2014}}",
     "@article{bailey2017pbo, title={The Probability of Backtest Overfitting}, author={Bailey, David H. and Borwein, "

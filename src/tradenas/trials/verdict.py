@@ -14,8 +14,10 @@ import numpy.typing as npt
 from tradenas.errors import ConfigError
 from tradenas.seeds import seed_for
 from tradenas.stats import (
+    ConfidenceSet,
     bootstrap_interval,
     compare,
+    confidence_set,
     deflated_sharpe,
     effective_trials,
     min_track_record_length,
@@ -57,6 +59,8 @@ class Verdict:
         spa_benchmark: the benchmark that was hardest to beat; `spa_lower/consistent/upper` are against it.
         spa_against: consistent p-value against each benchmark.
         superior_to: for each benchmark, the finalists that StepM says beat it.
+        alike: the finalists and baselines, staying flat among them, that the vault cannot tell from its best: the 90 %
+            model confidence set.
         psr: probability that the champion's true Sharpe on the vault exceeds 0.
         dsr: the same on the selection zone, deflated by the trials seen there.
         pbo: probability of backtest overfitting of the choice on the selection zone; None with fewer than 2 trials or
@@ -83,6 +87,7 @@ class Verdict:
     spa_upper: float
     spa_against: Mapping[str, float]
     superior_to: Mapping[str, tuple[str, ...]]
+    alike: ConfidenceSet
     psr: float
     dsr: float
     pbo: float | None
@@ -126,6 +131,12 @@ class Verdict:
             "stepm": {
                 "superior": list(self.superior_to[self.best_baseline]),
                 "against": {name: list(superior) for name, superior in self.superior_to.items()},
+            },
+            "confidence_set": {
+                "held": list(self.alike.held),
+                "of": len(self.alike.p),
+                "alpha": self.alike.alpha,
+                "p": dict(self.alike.p),
             },
             "psr": self.psr,
             "dsr": self.dsr,
@@ -288,6 +299,7 @@ def judge(
         spa_upper=tests[hardest].p_upper,
         spa_against=facts.p_against,
         superior_to=MappingProxyType(superior),
+        alike=_alike(vault_DK, finalists, baselines_DB, baselines, reps=reps, seed=seed),
         psr=facts.psr,
         dsr=facts.dsr,
         pbo=facts.pbo,
@@ -300,6 +312,23 @@ def judge(
         alpha=alpha,
         watermark=watermark,
     )
+
+
+def _alike(
+    vault_DK: FloatArray,
+    finalists: Sequence[str],
+    baselines_DB: FloatArray,
+    baselines: Sequence[str],
+    *,
+    reps: int,
+    seed: int,
+) -> ConfidenceSet:
+    """The model confidence set of all that was put before the vault, and of staying flat."""
+    names = [*finalists, *(name for name in baselines if name not in finalists)]
+    daily_DN = np.column_stack([vault_DK, baselines_DB[:, [n not in finalists for n in baselines]]])
+    if FLAT not in names:
+        names, daily_DN = [*names, FLAT], np.column_stack([daily_DN, np.zeros(len(daily_DN))])
+    return confidence_set(daily_DN, names=names, reps=reps, seed=seed_for(seed, "verdict", "alike"))
 
 
 def _pbo(selection_DN: FloatArray) -> float | None:

@@ -16,6 +16,7 @@ from tradenas.report.schema.coupling import (
 from tradenas.report.schema.data import DataAudit, Environment, Target, Zone, Zones
 from tradenas.report.schema.judgement import (
     Champion,
+    ConfidenceSet,
     Costs,
     Interval,
     LedgerCounts,
@@ -42,6 +43,7 @@ __all__ = [
     "Candidate",
     "Causes",
     "Champion",
+    "ConfidenceSet",
     "Chance",
     "Conflict",
     "Costs",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 __all__ = [
     "Champion",
+    "ConfidenceSet",
     "Costs",
     "Interval",
     "LedgerCounts",
@@ -66,6 +67,15 @@ class StepM:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfidenceSet:
+    """The model confidence set: who cannot be told from the best, out of how many."""
+
+    held: tuple[str, ...] = ()
+    of: int | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepPoint:
     """The champion at another price of a unit of turnover."""
 
@@ -102,6 +112,7 @@ class Verdict:
     zone: str | None = None
     spa: Spa | None = None
     stepm: StepM | None = None
+    confidence_set: ConfidenceSet | None = None
     alpha: float | None = None
     psr: float | None = None
     dsr: float | None = None

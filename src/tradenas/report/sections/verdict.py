@@ -19,6 +19,8 @@ DEKS = {
     "NO EVIDENCE": "The champion earned more than the best baseline, but luck alone could have done that.",
     "NO EDGE": "After costs, the champion earned no more than the best baseline, or than staying out.",
 }
+#: Names listed under a figure.
+NAMED = 6
 #: A figure as it is shown: which formula, the value, what stands below it.
 Stat = tuple[str, str, str]
 
@@ -91,6 +93,9 @@ def _tests(found: Verdict) -> Iterator[Stat]:
     superior = (", ".join(stepm.superior) or "nobody") if stepm is not None else DASH
     many = stepm is not None and len(stepm.superior) > 1
     yield "stepm", superior, f"{'beat' if many else 'beats'} {found.best_baseline or 'the best baseline'}"
+    if (alike := found.confidence_set) is not None:
+        names = ", ".join(alike.held[:NAMED]) + (" …" if len(alike.held) > NAMED else "")
+        yield "mcs", f"{count(len(alike.held))} of {count(alike.of)}", names
 
 
 def _luck(found: Verdict) -> Iterator[Stat]:

@@ -119,7 +119,7 @@ def causes(
     if not budget.paths:
         raise ConfigError("causes.paths", got=0, expected="2 or more")
     before = task.scorer.evaluator.score_paths(network, architectures)
-    after = {
+    after: dict[str, Callable[[], list[Scores]]] = {
         "longer": lambda: longer(
             task, network, architectures, training=training, epochs=budget.epochs, more=more, teacher=teacher
         ),
