@@ -3,10 +3,11 @@
     TRADENAS_CANDLES=folder python benchmarks/lie.py --figure docs/lie.svg
     python benchmarks/lie.py --noise            # the same on a market without any signal; needs no candles
 
-LightGBM, with its own defaults and qlib's Alpha158 as features, says whether the close 12 bars on is above the close, on Bybit's 5-minute BTCUSDT.  Labels of neighbouring rows
-overlap by 11 bars, and their features are nearly the same, so with shuffled folds the answer to a test row stands in
-the training rows beside it.  Contiguous folds share it at their edges only; purged ones nowhere; walk-forward folds
-also keep to the past.  Prints the AUC of each, with the smallest and the largest fold.
+LightGBM, with its own defaults and qlib's Alpha158 as features, says whether the close 12 bars on is above this one, on
+Bybit's 5-minute BTCUSDT.  Labels of neighbouring rows overlap by 11 bars, and their features are nearly the same, so
+with shuffled folds the answer to a test row stands in the training rows beside it.  Contiguous folds share it at their
+edges only; purged ones nowhere; walk-forward folds also keep to the past.  Prints the AUC of each, with the smallest
+and the largest fold.
 """
 
 from __future__ import annotations
