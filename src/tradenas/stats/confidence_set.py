@@ -1,9 +1,9 @@
 """Which strategies cannot be told from the best one?  The model confidence set of Hansen, Lunde and Nason (2011).
 
 By mean daily P&L.  It holds the best strategy with probability 1 - alpha, and all others that these days cannot tell
-from it: a set of many says that the data are too few to choose, whatever the ranking.  Elimination and bootstrap are those of `arch.bootstrap`
-(range statistic, studentised differences, stationary bootstrap).  Strategies with the same P&L on every day stand or
-fall together: `arch` would divide by the spread of their difference, which is 0.
+from it: a set of many says that the data are too few to choose, whatever the ranking.  Elimination and bootstrap are
+those of `arch.bootstrap` (range statistic, studentised differences, stationary bootstrap).  Strategies with the same
+P&L on every day stand or fall together: `arch` would divide by the spread of their difference, which is 0.
 """
 
 from __future__ import annotations
