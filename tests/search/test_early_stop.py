@@ -7,11 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.test_bilevel import world
 from tradenas.errors import DivergedError
 from tradenas.search.parts.early_stop import (
-    alpha_hessian,
-    dominant_eigenvalue,
     eigenvalue_stop,
     local_averages,
     ranking,
@@ -95,60 +92,6 @@ def test_a_stop_is_known_when_it_comes_and_hangs_on_ratios_only(values, unit):
     if all(abs(r - 1.3) > 1e-9 for r in near):
         scaled = eigenvalue_stop(EPOCHS, [v * unit for v in values])
         assert (scaled and scaled.keep) == (stop and stop.keep)
-
-
-def test_hessian_in_closed_form():
-    """c'a + a'Aa / 2 + (sum a^3) / 6 has the Hessian A + diag(a), over both choices together."""
-    generator = torch.Generator().manual_seed(0)
-    A = torch.randn(5, 5, generator=generator, dtype=torch.float64)
-    A, c = A + A.T, torch.randn(5, generator=generator, dtype=torch.float64)
-    alphas = {"x": torch.tensor([0.5, -1.0, 2.0]).double(), "y": torch.tensor([0.1, 0.2]).double()}
-
-    def loss(tensors):
-        a = torch.cat([tensors["x"], tensors["y"]])
-        return c @ a + 0.5 * a @ A @ a + (a**3).sum() / 6
-
-    found = alpha_hessian(loss, alphas)
-    want = A + torch.diag(torch.cat(list(alphas.values())))
-    torch.testing.assert_close(found, want)
-    values = torch.linalg.eigvals(want).real  # not the symmetric solver
-    assert dominant_eigenvalue(found) == pytest.approx(float(values.max()))
-    assert dominant_eigenvalue(found, weight_decay=1e-3) == pytest.approx(float(values.max()) + 1e-3)
-    shifted = torch.linalg.eigvals(want + 1e-3 * torch.eye(5)).real.max()
-    assert dominant_eigenvalue(found, weight_decay=1e-3) == pytest.approx(float(shifted))
-
-
-def test_the_dominant_eigenvalue_has_a_sign():
-    assert dominant_eigenvalue(torch.diag(torch.tensor([-5.0, -0.5, -2.0]).double())) == -0.5
-    assert dominant_eigenvalue(torch.diag(torch.tensor([-5.0, 0.5]).double())) == 0.5
-    with pytest.raises(DivergedError, match="Hessian"):
-        dominant_eigenvalue(torch.full((2, 2), float("nan")).double())
-
-
-def test_losses_without_curvature():
-    alphas = {"x": torch.ones(2), "y": torch.ones(1)}
-    w = torch.ones((), requires_grad=True)  # the slope is a function of the weights, not of the alphas
-    for loss in (lambda a: torch.ones(()), lambda a: a["x"].sum(), lambda a: a["y"].sum() * w):
-        assert torch.equal(alpha_hessian(loss, alphas), torch.zeros(3, 3).double())
-    one = alpha_hessian(lambda a: (a["x"][0] ** 2) + a["y"].sum(), alphas)
-    assert torch.equal(one, torch.diag(torch.tensor([2.0, 0, 0]).double()))
-
-
-def test_hessian_of_a_network():
-    """A softmax does not change when all its alphas rise alike: one direction without curvature for each choice."""
-    _, weights, every, _, _, valid = world(depths=(2,), ops=("dense", "conv3", "gated"))
-    alphas = {n: a for n, a in every.items() if n.endswith("/op")}
-    found = alpha_hessian(lambda a: valid(weights, {**every, **a}), alphas)
-    assert found.shape == (6, 6)
-    assert torch.equal(found, found.T)
-    together = torch.zeros(6, 2, dtype=torch.float64)
-    together[:3, 0] = together[3:, 1] = 1.0
-    assert float((found @ together).abs().max()) < 1e-12 < float(found.abs().max())
-    flat = torch.cat(list(alphas.values()))
-    reference = torch.autograd.functional.hessian(
-        lambda a: valid(weights, {**every, **dict(zip(alphas, a.split(3), strict=True))}), flat
-    )
-    torch.testing.assert_close(found, reference, rtol=1e-8, atol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from torch import Tensor
 from tradenas.errors import ConfigError
 from tradenas.search.base import METHODS
 from tradenas.search.parts.bilevel import Tensors
+from tradenas.search.parts.diagnosis import entropy, gate_entropy
 from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.learner import Alphas
 from tradenas.search.parts.relaxation import discretise, edge_strengths, sigmoid, softmax, zero_one_loss
@@ -67,6 +68,10 @@ class FairDARTS(Differentiable):
 
     def strengths(self, alphas: Tensors) -> dict[str, Tensor]:
         return sigmoid(_ops(alphas, ops=True)) | softmax(_ops(alphas, ops=False))
+
+    def entropies(self, alphas: Tensors) -> dict[str, float]:
+        weights = self.strengths(alphas)
+        return {n: gate_entropy(w) if n.endswith("/op") else entropy(w) for n, w in weights.items()}
 
     def penalty(self, alphas: Tensors) -> Tensor | None:
         gates = _ops(alphas, ops=True)

@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tradenas.errors import ConfigError
-from tradenas.nn import Mixture, Network
+from tradenas.nn import Network
 from tradenas.search.base import METHODS, Task
-from tradenas.search.parts.bilevel import Tensors, network_loss
 from tradenas.search.parts.differentiable import Differentiable
-from tradenas.search.parts.early_stop import Stop, alpha_hessian, dominant_eigenvalue, eigenvalue_stop
+from tradenas.search.parts.early_stop import Stop, eigenvalue_stop
 from tradenas.search.parts.learner import AlphaState, Learner
-from tradenas.seeds import rng_for, seed_for
-from tradenas.train.loss import Objective
 
 __all__ = ["RobustDARTS"]
 
@@ -34,7 +31,7 @@ class RobustDARTS(Differentiable):
     """DARTS that ends when the loss becomes sharp in the alphas.
 
     Attributes:
-        every: epochs from one measurement of the curvature to the next.
+        eigenvalue_every: epochs from one measurement of the curvature to the next.
         rise: ratio of local averages that ends the search.
         not_before: no earlier epoch's alphas are kept.
     """
@@ -46,37 +43,21 @@ class RobustDARTS(Differentiable):
     )
 
     kind: Literal["robust_darts"] = "robust_darts"
-    every: int = 2
+    eigenvalue_every: int = 2
     rise: float = 1.3
     not_before: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every < 1:
-            raise ConfigError("search.every", got=self.every, expected="1 or more")
+        if self.eigenvalue_every < 1:
+            raise ConfigError("search.eigenvalue_every", got=self.eigenvalue_every, expected="1 or more: it stops by it")
         if not self.rise > 1.0:
             raise ConfigError("search.rise", got=self.rise, expected="a ratio above 1")
         if self.not_before < 0:
             raise ConfigError("search.not_before", got=self.not_before, expected="0 or more")
 
-    def stop_rule(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> Stop | None:
-        if epoch % self.every:
+    def stop_rule(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> Stop | None:  # noqa: ARG002
+        if epoch % self.eigenvalue_every or not learner.measured:
             return None
-        learner.measured.append((epoch, self.curvature(task, state, learner, network, epoch)))
         epochs, values = zip(*learner.measured, strict=True)
         return eigenvalue_stop(epochs, values, ratio=self.rise, not_before=self.not_before)
-
-    def curvature(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> float:
-        """On one batch of the alphas' rows, at the current weights."""
-        seed = seed_for(task.seed, "curvature", epoch)
-        objective = Objective.fitted(task.data, task.train)
-        segments = self.segments(task, network, self.halves(task).valid, objective)
-        batch = next(segments.epoch(rng_for(seed, "batch"), targets=self.training.batch))
-
-        def relax(alphas: Tensors) -> Mixture:
-            return self.mixture(state.space, alphas, epoch=epoch, seed=seed)
-
-        loss = network_loss(network, batch, objective, relax, seed=seed)
-        weights = {name: weight.detach() for name, weight in network.named_parameters()}
-        hessian_NN = alpha_hessian(lambda alphas: loss(weights, alphas), learner.now())
-        return dominant_eigenvalue(hessian_NN, weight_decay=self.alphas.weight_decay)

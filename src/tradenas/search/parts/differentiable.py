@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,18 +22,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tradenas.errors import ConfigError
+from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Mixture, Network
 from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.search.base import Task
 from tradenas.search.parts.bilevel import Tensors, WeightStep, first_order, network_loss, second_order
+from tradenas.search.parts.curvature import dominant_eigenvalue
+from tradenas.search.parts.diagnosis import entropy, told_of_ops
 from tradenas.search.parts.drawn import Drawn, Source
 from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
-from tradenas.search.parts.sizes import is_op
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_travel
 from tradenas.search.parts.uniform import Uniform
@@ -63,6 +65,8 @@ class Differentiable(OneShot):
         find: which architectures are scored in the end: `random` takes the one that the alphas choose, then draws by
             their weightings; `evolution` begins with these and breeds from them.
         num_ranked: architectures to score; 1 takes the alphas' own, as the papers do.
+        eigenvalue_every: epochs from one measurement of how sharp the validation loss is in the alphas to the next, for
+            the report; 0 measures nothing.  A measurement takes a dozen double backward passes over one batch.
     """
 
     alphas: Alphas = field(default_factory=Alphas)
@@ -70,11 +74,14 @@ class Differentiable(OneShot):
     momentum: float = 0.9
     find: Finder = field(default_factory=Uniform)
     num_ranked: int = 50
+    eigenvalue_every: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.momentum < 1.0:
             raise ConfigError("search.momentum", got=self.momentum, expected="from 0 up to but not with 1")
+        if self.eigenvalue_every < 0:
+            raise ConfigError("search.eigenvalue_every", got=self.eigenvalue_every, expected="0 or more epochs")
 
     def relax(self, alphas: Tensors, *, epoch: int, seed: int) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Alphas to weightings, the same for the same seed; softmax unless a method has another way."""
@@ -225,27 +232,44 @@ class Differentiable(OneShot):
         learner.losses = []
         log = super().train(task, state, epoch, supernet)
         learner.remember()
+        if self.eigenvalue_every and epoch % self.eigenvalue_every == 0:
+            with suppress(DivergedError):  # a batch that leaves the finite numbers has no curvature
+                learner.measured.append((epoch, self.curvature(task, state, learner, network, epoch)))
         stop = self.stop_rule(task, state, learner, network, epoch)
         log |= self.told(state.space, learner)
+        learner.logs.append(log)
         if stop is not None:
             learner.stop(stop)
         return log
 
     def told(self, space: SearchSpace, learner: Learner) -> dict[str, float]:
         """What to log of the alphas: how undecided the ops are (1 is not at all), the share of skips, the losses."""
-        weights = self.strengths(learner.now())
-        ops = [(c, weights[c.name] / weights[c.name].sum()) for c in space.choices if is_op(c) and c.name in weights]
-        log = {}
-        if ops:
-            entropies = [-float((p * p.clamp_min(1e-12).log()).sum()) / math.log(len(p)) for _, p in ops]
-            log["entropy"] = math.fsum(entropies) / len(entropies)
-        if skips := [float(p[c.options.index("skip")]) for c, p in ops if "skip" in c.options]:
-            log["skips"] = math.fsum(skips) / len(skips)
+        log = told_of_ops(space, self.strengths(learner.now()), self.entropies(learner.now()))
         if learner.measured:
-            log["watched"] = learner.measured[-1][1]
+            log["eigenvalue"] = learner.measured[-1][1]
         if learner.losses:
             log["alpha_loss"] = math.fsum(learner.losses) / len(learner.losses)
         return log
+
+    def entropies(self, alphas: Tensors) -> dict[str, float]:
+        """How undecided each choice is: 1 where all options weigh alike, 0 where one has all the weight."""
+        return {name: entropy(weights_O) for name, weights_O in self.strengths(alphas).items()}
+
+    def curvature(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> float:
+        """The dominant eigenvalue on one batch of the alphas' rows, at the current weights."""
+        seed = seed_for(task.seed, "curvature", epoch)
+        objective = Objective.fitted(task.data, task.train)
+        segments = self.segments(task, network, self.halves(task).valid, objective)
+        batch = next(segments.epoch(rng_for(seed, "batch"), targets=self.training.batch))
+
+        def relax(alphas: Tensors) -> Mixture:
+            return self.mixture(state.space, alphas, epoch=epoch, seed=seed)
+
+        loss = network_loss(network, batch, objective, relax, seed=seed)
+        weights = {name: weight.detach() for name, weight in network.named_parameters()}
+        return dominant_eigenvalue(
+            lambda alphas: loss(weights, alphas), learner.now(), weight_decay=self.alphas.weight_decay
+        )
 
     def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
         assert isinstance(state, AlphaState)

@@ -1,34 +1,30 @@
 """When a differentiable search has gone on long enough, and which epoch's architecture is kept.
 
-    eigenvalue  H = d2 L_valid(w, a) / da2 over all alphas at once, one batch, current weights      RobustDARTS
-                + the alphas' weight decay on the diagonal; e = its largest eigenvalue (signed)     (Zela et al. 2020,
-                A_c = mean of e over 5 measurements around c, those there are at the beginning      arXiv:1909.09656)
-                stop when A_c / A_(c-4) > 1.3; keep the architecture of the EARLIER epoch, c - 4
+    eigenvalue  e = largest eigenvalue of the Hessian of L_valid in the alphas, see `curvature`     RobustDARTS
+                A_c = mean of e over 5 measurements around c, those there are at the beginning      (Zela et al. 2020,
+                stop when A_c / A_(c-4) > 1.3; keep the architecture of the EARLIER epoch, c - 4    arXiv:1909.09656)
     skips       stop when a cell has 2 skips                                                        DARTS+ (Liang et al.
     ranking     stop when the order of the ops that learn has been the same for 10 epochs           2019, 1909.06035)
 
 Each rule is a pure function of what was measured so far: a resumed search asks it again.  Constants of the eigenvalue
-rule are those of the authors' code (args.py, EVLocalAvg), where the paper says 0.75 = 1 / 1.33.  Departures: symmetric
-eigenvalues (`eigvalsh`) of the symmetrised Hessian in float64; a ratio to an average that is not above 0 says nothing
-and stops nothing, while the authors' code divides.  The criteria of DARTS+ keep the epoch at which they stop.
+rule are those of the authors' code (args.py, EVLocalAvg), where the paper says 0.75 = 1 / 1.33.  Departure: a ratio to
+an average that is not above 0 says nothing and stops nothing, while the authors' code divides.  The criteria of DARTS+
+keep the epoch at which they stop.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tradenas.errors import DivergedError
-from tradenas.search.parts.bilevel import Tensors
 
 __all__ = [
     "Stop",
-    "alpha_hessian",
-    "dominant_eigenvalue",
     "eigenvalue_stop",
     "local_averages",
     "ranking",
@@ -50,35 +46,6 @@ class Stop:
     at: int
     keep: int
     why: str
-
-
-def alpha_hessian(loss: Callable[[Tensors], Tensor], alphas: Tensors) -> Tensor:
-    """The exact Hessian of a loss in all alphas jointly, (N, N) float64, in the order of `alphas`.
-
-    One backward pass through the gradient for each of the N numbers: seconds for a cell, so every second epoch.
-    """
-    flat_N = torch.cat([a.detach().flatten() for a in alphas.values()]).requires_grad_()
-    parts = torch.split(flat_N, [a.numel() for a in alphas.values()])
-    value = loss({n: p.view_as(a) for (n, a), p in zip(alphas.items(), parts, strict=True)})
-    size = flat_N.numel()
-    hessian_NN = torch.zeros(size, size, dtype=torch.float64)
-    if not value.requires_grad:
-        return hessian_NN
-    (gradient_N,) = torch.autograd.grad(value, flat_N, create_graph=True)
-    if not gradient_N.requires_grad:
-        return hessian_NN
-    for i in range(size):
-        (row_N,) = torch.autograd.grad(gradient_N[i], flat_N, retain_graph=i + 1 < size, allow_unused=True)
-        if row_N is not None:
-            hessian_NN[i] = row_N.to("cpu", torch.float64)
-    return 0.5 * (hessian_NN + hessian_NN.T)
-
-
-def dominant_eigenvalue(hessian_NN: Tensor, *, weight_decay: float = 0.0) -> float:
-    """The largest eigenvalue (signed, not by size) of the Hessian, `weight_decay` of the alphas on its diagonal."""
-    if not bool(torch.isfinite(hessian_NN).all()):
-        raise DivergedError("Hessian of the alphas", got="numbers that are not finite", expected="finite numbers")
-    return float(torch.linalg.eigvalsh(hessian_NN)[-1]) + weight_decay
 
 
 def local_averages(values: Sequence[float], *, window: int = 5) -> list[float]:

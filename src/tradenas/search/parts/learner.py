@@ -62,7 +62,8 @@ class Learner:
     Attributes:
         alphas: by choice.
         trail: copies of them after each epoch.
-        measured: epoch and value of whatever a stopping rule watches.
+        measured: epoch and dominant eigenvalue (`curvature`), where it was measured.
+        logs: what each epoch had to say: losses, entropy, share of skips.
         stopped: why, when, and from which epoch the alphas are that it kept; None while it goes on.
         losses: validation losses of the current epoch's alpha steps.
     """
@@ -78,6 +79,7 @@ class Learner:
         )
         self.trail: list[dict[str, Tensor]] = []
         self.measured: list[tuple[int, float]] = []
+        self.logs: list[dict[str, float]] = []
         self.stopped: Stop | None = None
         self.losses: list[float] = []
 
@@ -137,6 +139,7 @@ class AlphaState(SupernetState):
     def meta(self) -> dict[str, Any]:
         return super().meta() | {
             "measured": [learner.measured for learner in self.learners],
+            "logs": [learner.logs for learner in self.learners],
             "stopped": [None if s is None else asdict(s) for s in (learner.stopped for learner in self.learners)],
         }
 
@@ -152,5 +155,6 @@ class AlphaState(SupernetState):
             epochs = len(next(iter(trail.values()))) if trail else 0
             learner.trail = [{name: stacked[e].clone() for name, stacked in trail.items()} for e in range(epochs)]
             learner.measured = [(int(epoch), float(value)) for epoch, value in meta["measured"][i]]
+            learner.logs = [dict(log) for log in meta["logs"][i]]
             stopped = meta["stopped"][i]
             learner.stopped = None if stopped is None else Stop(**stopped)
