@@ -56,7 +56,7 @@ def test_any_spectrum(values, seed):
 
 def test_it_needs_far_fewer_products_than_rows():
     asked = []
-    A = spectrum(np.linspace(-1.0, 1.0, 159).tolist() + [1.5])
+    A = spectrum([*np.linspace(-1.0, 1.0, 159).tolist(), 1.5])
 
     def product(v):
         asked.append(v)

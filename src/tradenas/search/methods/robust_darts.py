@@ -50,7 +50,9 @@ class RobustDARTS(Differentiable):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.eigenvalue_every < 1:
-            raise ConfigError("search.eigenvalue_every", got=self.eigenvalue_every, expected="1 or more: it stops by it")
+            raise ConfigError(
+                "search.eigenvalue_every", got=self.eigenvalue_every, expected="1 or more: it stops by it"
+            )
         if not self.rise > 1.0:
             raise ConfigError("search.rise", got=self.rise, expected="a ratio above 1")
         if self.not_before < 0:

@@ -1,10 +1,10 @@
 """What alphas say while they learn: how undecided they are, and how much of their weight skips take.
 
-    entropy     -sum_o p_o log p_o / log O of the weights of a choice scaled to sum 1: 1 where all options weigh alike,
-                0 where one has all the weight
-    gates       mean over options of -(p log p + (1 - p) log (1 - p)) / log 2, for weights that do not compete
-                (FairDARTS): two open gates are decided, though they share the weight
-    skips       p of `skip`, mean over the ops on offer; 1 / O where nothing was learnt
+entropy     -sum_o p_o log p_o / log O of the weights of a choice scaled to sum 1: 1 where all options weigh alike,
+            0 where one has all the weight
+gates       mean over options of -(p log p + (1 - p) log (1 - p)) / log 2, for weights that do not compete
+            (FairDARTS): two open gates are decided, though they share the weight
+skips       p of `skip`, mean over the ops on offer; 1 / O where nothing was learnt
 """
 
 from __future__ import annotations
