@@ -20,7 +20,7 @@ from tradenas.registry import Registry
 from tradenas.search.checkpoint import load, save
 from tradenas.space import Architecture, SearchSpace
 from tradenas.splits import Span
-from tradenas.train.dataset import Dataset
+from tradenas.train.panel import Market
 from tradenas.train.evaluate import METRICS, Evaluator, Scores, merit
 from tradenas.train.fit import Fitted
 
@@ -122,7 +122,7 @@ class Task:
 
     Attributes:
         space: what may be chosen.
-        data: the market, up to the end of the search zone.
+        data: the market, or the panel, up to the end of the search zone.
         train: rows whose labels may be learnt.
         scorer: scores and counts.
         seed: of the search.
@@ -130,7 +130,7 @@ class Task:
     """
 
     space: SearchSpace
-    data: Dataset
+    data: Market
     train: Span
     scorer: Scorer
     seed: int = 0

@@ -15,8 +15,8 @@ from tradenas.space import Architecture
 from tradenas.splits import Fold, Zones, holdout
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
-from tradenas.train.dataset import Dataset
 from tradenas.train.evaluate import Evaluator, Scores, by_regime, merit
+from tradenas.train.panel import Market
 from tradenas.train.store import cut, load_dataset
 from tradenas.trials.ledger import Ledger, Trial
 
@@ -65,13 +65,13 @@ def search_fold(config: StudyConfig, zones: Zones) -> Fold:
     return holdout(zones.search, config.zones.valid, purge=zones.purge, embargo=zones.embargo)
 
 
-def evaluator_of(config: StudyConfig, zones: Zones, data: Dataset) -> Evaluator:
+def evaluator_of(config: StudyConfig, zones: Zones, data: Market) -> Evaluator:
     """Scores on the ranking rows of the search zone."""
     fold = search_fold(config, zones)
     return Evaluator(data=data, train=fold.train, valid=fold.valid, rule=config.rule, costs=config.costs)
 
 
-def task_of(config: StudyConfig, zones: Zones, data: Dataset, on_trial: OnTrial) -> Task:
+def task_of(config: StudyConfig, zones: Zones, data: Market, on_trial: OnTrial) -> Task:
     """What the search may look at.
 
     Args:

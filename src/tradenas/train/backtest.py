@@ -35,7 +35,9 @@ __all__ = [
     "Costs",
     "Rule",
     "backtest",
+    "check_finite",
     "costs_named",
+    "profit_scores",
     "relative_volatility",
     "score",
     "signal_scale",
@@ -174,9 +176,9 @@ def score(
     for start in range(0, num, step):
         chunk_NT = signal_NT[start : start + step].astype(float)
         signal_NU = chunk_NT if len(return_U) == rows else chunk_NT[:, usable_T]
-        _check_finite(signal_NU, start, usable_T)
+        check_finite(signal_NU, start, usable_T)
         position_NT = rule.positions(chunk_NT, usable_T, scale=scale_N[start : start + step], volatility_T=volatility_T)
-        part = _profit_scores(_run(position_NT, calendar, costs))
+        part = profit_scores(_run(position_NT, calendar, costs))
         part["accuracy"] = sign_accuracy(signal_NU, outcome_U)
         part["ic"] = correlation(signal_NU, return_U)
         part["rank_ic"] = correlation(ranks(signal_NU), rank_U)
@@ -184,7 +186,8 @@ def score(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def _profit_scores(result: Backtest) -> dict[str, FloatArray]:
+def profit_scores(result: Backtest) -> dict[str, FloatArray]:
+    """What `score` tells of P&L alone."""
     turnover_N = result.turnover_DN.mean(axis=0)
     return {
         "sharpe": result.sharpe,
@@ -199,7 +202,8 @@ def _profit_scores(result: Backtest) -> dict[str, FloatArray]:
     }
 
 
-def _check_finite(signal_NU: FloatArray, start: int, usable_T: BoolArray) -> None:
+def check_finite(signal_NU: FloatArray, start: int, usable_T: BoolArray) -> None:
+    """Raises `DivergedError` where the signals of candidates `start`, ... are not finite on a usable row."""
     bad_NU = ~np.isfinite(signal_NU)
     if bad_NU.any():
         candidate, column = (int(i) for i in np.argwhere(bad_NU)[0])

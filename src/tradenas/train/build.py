@@ -1,17 +1,23 @@
-"""Candles, features and target on one time axis."""
+"""Candles, features and target on one time axis, of one market or of several."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tradenas.data.candles import Candles
 from tradenas.data.series import Series
+from tradenas.errors import ConfigError
 from tradenas.features import FeatureTable, Target, bar_funding, bar_returns, realised_time
 from tradenas.features.technical import ema
 from tradenas.train.dataset import Dataset
-from tradenas.typing import FloatArray
+from tradenas.train.panel import Panel
+from tradenas.train.portfolio import Portfolio
+from tradenas.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["build_dataset", "past_returns", "usual_move"]
+__all__ = ["build_dataset", "build_panel", "past_returns", "usual_move"]
 
 #: Span of the exponential average behind the unit of returns, bars (RiskMetrics' 0.94 is a span of 32).
 VOLATILITY_SPAN = 32
@@ -69,3 +75,72 @@ def usual_move(candles: Candles) -> FloatArray:
     short = len(squares_T) < VOLATILITY_SPAN
     average_T = np.full(len(squares_T), np.nan) if short else ema(squares_T, VOLATILITY_SPAN)
     return np.maximum(np.sqrt(np.where(np.isnan(average_T), so_far_T, average_T)), 1e-6)
+
+
+def build_panel(
+    candles: Sequence[Candles], tables: Sequence[FeatureTable], target: Target, *, portfolio: Portfolio | None = None
+) -> tuple[Panel, IntArray]:
+    """The same for several markets, on the union of their opening times; also those times.
+
+    Each market is made on its own candles and then laid onto the grid: its features, labels and returns are those it
+    has alone.  Where it has no candle there is nothing: no feature (zeros), label, return or readiness, and no window
+    spans the row.
+
+    Args:
+        candles: of each market, with one length of bar and one kind of calendar.
+        tables: features of each, with the same columns.
+        portfolio: how capital is shared; equally if not given.
+
+    Raises:
+        ConfigError: no market, two of one name, or bars or calendars that differ.
+    """
+    first = candles[0] if candles else None
+    for other in candles:
+        for name in ("interval_ms", "days_per_year"):
+            got, want = getattr(other, name), getattr(first, name)
+            if got != want:
+                raise ConfigError(
+                    f"{name} of {other.symbol}",
+                    got=got,
+                    expected=f"{want}, that of {candles[0].symbol}",
+                    fix="resample to one length of bar, and study markets that never close apart from those that do",
+                )
+    if not candles:
+        raise ConfigError("build_panel.candles", got="no market", expected="one or more")
+    grid_T = np.unique(np.concatenate([c.open_time for c in candles]))
+    step = candles[0].interval_ms * max(target.delay + 1, 2)
+    markets, present = [], []
+    for own, table in zip(candles, tables, strict=True):
+        present_T = np.isin(grid_T, own.open_time)
+        present.append(present_T)
+        markets.append(_laid_out(build_dataset(own, table, target), present_T, grid_T + step))
+    panel = Panel(
+        symbols=tuple(c.symbol for c in candles),
+        markets=tuple(markets),
+        present_AT=np.stack(present),
+        weight_AT=(portfolio or Portfolio()).shares(markets),
+    )
+    return panel, grid_T
+
+
+def _laid_out(data: Dataset, present_T: BoolArray, later_T: IntArray) -> Dataset:
+    """A market's rows on the grid.
+
+    Args:
+        present_T: rows of the grid that it has; as many as the market has rows.
+        later_T: times that stand in for `realised_T` on rows that it has not.
+    """
+    rows, columns = len(present_T), data.x_TF.shape[1]
+    absent: dict[str, np.ndarray] = {
+        "x_TF": np.zeros((rows, columns), np.float32),
+        "y_T": np.full(rows, np.nan, np.float32),
+        "ready_T": np.zeros(rows, bool),
+        "gap_T": np.ones(rows, bool),
+        "volatility_T": np.ones(rows),
+        "past_return_T": np.zeros(rows),
+        "bar_return_T": np.full(rows, np.nan),
+        "realised_T": later_T.astype(np.int64),
+    }
+    for name, array in absent.items():
+        array[present_T] = getattr(data, name)
+    return replace(data, **absent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -113,6 +113,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x_TF)
+
+    def rows(self, rows: slice) -> Dataset:
+        """Some consecutive rows, as views."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith(("_T", "_TF"))}
+        return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
     def usable(self, reach: int) -> BoolArray:
         """Rows on which a model that reads `reach` rows, its own included, can be traded.

@@ -17,11 +17,12 @@ from tradenas.nn import Mixture, Moments, Network, hard
 from tradenas.registry import did_you_mean
 from tradenas.space import Architecture
 from tradenas.splits import Span
-from tradenas.train.backtest import DAY_MS, Costs, Rule, relative_volatility, score, signal_scale
+from tradenas.train.backtest import DAY_MS, Costs, Rule
 from tradenas.train.dataset import Dataset
 from tradenas.train.fit import Fitted, mean_loss
 from tradenas.train.loss import Objective
-from tradenas.train.metrics import correlation, ranks, sign_accuracy
+from tradenas.train.panel import Market, each, features_of
+from tradenas.train.portfolio import AGREEMENT, agreement, trade, usual_size, volatility_of
 from tradenas.train.stream import measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
@@ -68,11 +69,13 @@ def by_regime(scores: Scores) -> tuple[Scores, dict[str, Scores]]:
 
 
 class _Signals(NamedTuple):
-    signal_T: FloatArray
-    scale: float
-    usable_T: BoolArray
+    """Of the rows of `valid`: (T,), or (A, T) of a panel with a scale for each market."""
+
+    signal: FloatArray
+    scale: float | FloatArray
+    usable: BoolArray
     losses: Scores
-    output_T: Float32Array
+    output: Float32Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,7 +88,7 @@ class Evaluator:
     and flat elsewhere.
 
     Attributes:
-        data: the market.
+        data: the market, or the panel: a panel's scores are those of its portfolio, see `tradenas.train.portfolio`.
         train: rows the weights learnt from; the last `calibration` of them set each candidate's usual signal size
             and its batch-norm moments.
         valid: rows that are scored.
@@ -94,14 +97,14 @@ class Evaluator:
         calibration: training rows used as said.
     """
 
-    data: Dataset
+    data: Market
     train: Span
     valid: Span
     rule: Rule
     costs: Costs
     calibration: int = 4096
     device: torch.device | str = "cpu"
-    _x_TF: torch.Tensor = field(init=False, repr=False)
+    _x: torch.Tensor = field(init=False, repr=False)
     _first: int = field(init=False, repr=False)
     _objective: Objective = field(init=False, repr=False)
     _regimes: dict[str, BoolArray] = field(init=False, repr=False)
@@ -112,8 +115,10 @@ class Evaluator:
                 "Evaluator.valid", got=f"rows from {self.valid.start}", expected=f"rows from {self.train.stop} on"
             )
         object.__setattr__(self, "_objective", Objective.fitted(self.data, self.train))
-        known = REGIMES if self.data.regime_T is not None else ()
-        object.__setattr__(self, "_regimes", {name: self.data.in_regime(name) for name in known})
+        data, regimes = self.data, {}
+        if isinstance(data, Dataset) and data.regime_T is not None:
+            regimes = {name: data.in_regime(name) for name in REGIMES}
+        object.__setattr__(self, "_regimes", regimes)
 
     @property
     def objective(self) -> Objective:
@@ -124,10 +129,10 @@ class Evaluator:
         """Feature rows from the first that is needed to the last, kept for the next candidate."""
         first = max(0, max(self.train.start, self.train.stop - self.calibration) - reach + 1)
         if not hasattr(self, "_first") or first < self._first:
-            x_TF = torch.from_numpy(np.array(self.data.x_TF[first : self.valid.stop], np.float32)).to(self.device)
-            object.__setattr__(self, "_x_TF", x_TF)
+            x = torch.from_numpy(np.array(features_of(self.data)[..., first : self.valid.stop, :], np.float32))
+            object.__setattr__(self, "_x", x.to(self.device))
             object.__setattr__(self, "_first", first)
-        return self._x_TF, self._first
+        return self._x, self._first
 
     def score_paths(self, network: Network, architectures: Iterable[Architecture]) -> list[Scores]:
         """Each architecture as a path through the shared weights."""
@@ -161,100 +166,92 @@ class Evaluator:
 
     def _part_merit(self, found: _Signals, metric: str, first: int, reach: int) -> float:
         """Of signals whose first row is `first`, on the rows of `valid`."""
-        own = slice(self.valid.start - first, self.valid.stop - first)
-        signal_T, usable_T = found.signal_T[own], found.usable_T[own]
-        return_T, realised_T = self.data.bar_return_T[self.valid.slice], self.data.realised_T[self.valid.slice]
-        if not usable_T.any() or not np.isfinite(signal_T[usable_T]).all() or not math.isfinite(found.scale):
+        own, rows = slice(self.valid.start - first, self.valid.stop - first), self.valid.slice
+        signal, usable = found.signal[..., own], found.usable[..., own]
+        if not usable.any() or not np.isfinite(signal[usable]).all() or not np.isfinite(found.scale).all():
             return math.nan
-        signal_1U, return_U = signal_T[None, usable_T], return_T[usable_T]
         if metric == "loss":
-            value = mean_loss(self.objective, self.data, self.valid, found.output_T[own], reach)
-        elif metric == "ic":
-            value = correlation(signal_1U, return_U)[0]
-        elif metric == "rank_ic":
-            value = correlation(ranks(signal_1U), ranks(return_U[None])[0])[0]
-        elif metric == "accuracy":
-            value = sign_accuracy(signal_1U, self.outcome()[self.valid.slice][usable_T])[0]
-        elif len(np.unique(realised_T[np.isfinite(return_T)] // DAY_MS)) < 2:
-            value = math.nan
+            value = mean_loss(self.objective, self.data, self.valid, found.output[..., own], reach)
+        elif metric in AGREEMENT:
+            value = agreement(metric, self.data, self.valid, signal, usable, self.outcome()[..., rows])
         else:
-            value = self.trade(signal_T, found.scale, usable_T)[metric]
+            return_, realised = (each(self.data, lambda m, n=n: getattr(m, n)[rows]) for n in ("bar_return_T", "realised_T"))
+            if len(np.unique(realised[np.isfinite(return_)] // DAY_MS)) < 2:
+                return math.nan
+            value = self.trade(signal, found.scale, usable)[metric]
         worth = merit({metric: float(value)}, metric)
         return worth if math.isfinite(worth) else math.nan
 
-    def signals(self, network: Network, architecture: Architecture) -> tuple[FloatArray, float, BoolArray]:
+    def signals(
+        self, network: Network, architecture: Architecture
+    ) -> tuple[FloatArray, float | FloatArray, BoolArray]:
         """Signals of one path on `valid`, their usual size on training rows, and the rows that count."""
         found = self._signals(
             network, hard(network.space, architecture), network.reach(architecture), "batch" in architecture.values()
         )
-        return found.signal_T, found.scale, found.usable_T
+        return found.signal, found.scale, found.usable
 
     def _signals(
         self, network: Network, mixture: Mixture, reach: int, batch_norm: bool, moments: Moments | None = None
     ) -> _Signals:
         calibration = Span(max(self.train.start, self.train.stop - self.calibration), self.train.stop)
-        x_TF, first = self._rows(reach)
+        x, first = self._rows(reach)
 
         def local(span: Span) -> Span:
             return Span(span.start - first, span.stop - first)
 
         if batch_norm and not moments:
-            moments = measure(network, x_TF, mixture, local(calibration), reach=reach)
+            moments = measure(network, x, mixture, local(calibration), reach=reach)
         both = Span(calibration.start, self.valid.stop)
-        output_T = stream(network, x_TF, mixture, local(both), reach=reach, moments=moments)
-        signal_T = self.objective.signal(output_T.astype(float), self.data, both)
-        usable_T = self.data.usable(reach)
+        output = stream(network, x, mixture, local(both), reach=reach, moments=moments)
+        signal = self.objective.signal(output.astype(float), self.data, both)
+        usable = self.data.usable(reach)
         size = len(calibration)
         later = self.valid.start - both.start
         return _Signals(
-            signal_T[later:],
-            float(signal_scale(signal_T[:size], usable_T[calibration.slice])[0]),
-            usable_T[self.valid.slice],
+            signal[..., later:],
+            usual_size(signal[..., :size], usable[..., calibration.slice]),
+            usable[..., self.valid.slice],
             {
-                name: mean_loss(self.objective, self.data, self.valid, output_T[later:], reach, rows_T)
+                name: mean_loss(self.objective, self.data, self.valid, output[..., later:], reach, rows_T)
                 for name, rows_T in {"loss": None, **{f"loss/{r}": rows for r, rows in self._regimes.items()}}.items()
             },
-            output_T[later:],
+            output[..., later:],
         )
 
     def _scored(self, found: Iterable[_Signals]) -> list[Scores]:
         """Scores in the order of the candidates, finite ones only: what cannot be a number is absent."""
         results: list[Scores] = []
         for part in found:
-            finite = bool(np.isfinite(part.signal_T[part.usable_T]).all()) and math.isfinite(part.scale)
-            scores = self.trade(part.signal_T, part.scale, part.usable_T) if finite and part.usable_T.any() else {}
+            finite = bool(np.isfinite(part.signal[part.usable]).all() and np.isfinite(part.scale).all())
+            scores = self.trade(part.signal, part.scale, part.usable) if finite and part.usable.any() else {}
             for regime, inside_T in self._regimes.items():
-                own_T = part.usable_T & inside_T[self.valid.slice]
-                own = self.trade(part.signal_T, part.scale, own_T) if finite and own_T.any() else {}
+                own_T = part.usable & inside_T[self.valid.slice]
+                own = self.trade(part.signal, part.scale, own_T) if finite and own_T.any() else {}
                 scores |= {f"{name}/{regime}": own[name] for name in METRICS if name in own}
             results.append({k: v for k, v in {**scores, **part.losses}.items() if math.isfinite(v)})
         return results
 
-    def trade(self, signal_T: FloatArray, scale: float, usable_T: BoolArray) -> Scores:
+    def trade(self, signal: FloatArray, scale: float | FloatArray, usable: BoolArray) -> Scores:
         """Scores of one signal on the rows of `valid`."""
-        rows, data = self.valid.slice, self.data
-        table = score(
-            signal_T,
-            bar_return_T=data.bar_return_T[rows],
-            realised_T=data.realised_T[rows],
-            usable_T=usable_T,
-            rule=self.rule,
+        return trade(
+            self.data,
+            self.valid,
+            signal,
+            usable=usable,
             scale=scale,
+            rule=self.rule,
             costs=self.costs,
-            days_per_year=data.days_per_year,
-            outcome_T=self.outcome()[rows],
-            volatility_T=self.volatility(),
-            funding_T=None if data.funding_T is None else data.funding_T[rows],
-        )
-        return {name: float(values[0]) for name, values in table.items()}
+            outcome=self.outcome()[..., self.valid.slice],
+            volatility=self.volatility(),
+        ).scores
 
     def outcome(self) -> FloatArray:
-        """The realised label, centred on 0: what `accuracy` compares signs with."""
-        y_T = self.data.y_T.astype(float)
-        return 2.0 * y_T - 1.0 if self.data.kind == "binary" else y_T - self.objective.centre
+        """The realised label, centred on 0: what `accuracy` compares signs with; (T,), or (A, T) of a panel."""
+        y: FloatArray = each(self.data, lambda m: m.y_T.astype(float))
+        return 2.0 * y - 1.0 if self.data.kind == "binary" else y - self.objective.centre
 
     def volatility(self) -> FloatArray | None:
         """Relative volatility of the rows of `valid`, where the rule reads it."""
-        if self.rule.kind != "volatility_target":
-            return None
-        return relative_volatility(self.data.past_return_T, train=self.train.slice)[self.valid.slice]
+        found = volatility_of(self.data, self.rule, train=self.train)
+        return None if found is None else found[..., self.valid.slice]

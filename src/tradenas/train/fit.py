@@ -13,9 +13,9 @@ from tradenas.errors import DivergedError
 from tradenas.nn import Moments, Network
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
-from tradenas.train.dataset import Dataset
 from tradenas.train.loop import Training, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
+from tradenas.train.panel import Market, features_of
 from tradenas.train.segments import Segments
 from tradenas.train.stream import measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
@@ -49,19 +49,19 @@ class Fitted:
     best_epoch: int
     calibration: Span
 
-    def signals(self, data: Dataset, span: Span) -> FloatArray:
-        """Signals for the rows of `span`; mask them with `data.usable(self.reach)`."""
-        x_TF = _rows(data, span, self.reach)
+    def signals(self, data: Market, span: Span) -> FloatArray:
+        """Signals for the rows of `span`, (A, rows) of a panel; mask them with `data.usable(self.reach)`."""
+        x = _rows(data, span, self.reach)
         offset = max(0, span.start - self.reach + 1)
         inner = Span(span.start - offset, span.stop - offset)
-        output_T = stream(self.network, x_TF, {}, inner, reach=self.reach, moments=self.moments or None)
-        return self.objective.signal(output_T.astype(float), data, span)
+        output = stream(self.network, x, {}, inner, reach=self.reach, moments=self.moments or None)
+        return self.objective.signal(output.astype(float), data, span)
 
 
 def fit(
     template: Network,
     architecture: Architecture,
-    data: Dataset,
+    data: Market,
     train: Span,
     *,
     training: Training,
@@ -100,9 +100,9 @@ def fit(
     for epoch in range(training.epochs):
         log = train_epoch(network, optimizer, segments, objective, training, epoch=epoch, seed=seed, stream="fit")
         if valid is not None:
-            moments = measure(network, segments.x_TF, {}, moments_from, reach=reach) if batch_norm else None
-            output_V = stream(network, segments.x_TF, {}, valid, reach=reach, moments=moments)
-            log["valid_loss"] = mean_loss(objective, data, valid, output_V, reach, weight_T)
+            moments = measure(network, segments.x, {}, moments_from, reach=reach) if batch_norm else None
+            output = stream(network, segments.x, {}, valid, reach=reach, moments=moments)
+            log["valid_loss"] = mean_loss(objective, data, valid, output, reach, weight_T)
             if log["valid_loss"] < best:
                 best, best_epoch = log["valid_loss"], epoch
                 best_weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
@@ -122,7 +122,7 @@ def fit(
         network.load_state_dict(best_weights)
     return Fitted(
         network=network,
-        moments=measure(network, segments.x_TF, {}, moments_from, reach=reach) if batch_norm else {},
+        moments=measure(network, segments.x, {}, moments_from, reach=reach) if batch_norm else {},
         objective=objective,
         reach=reach,
         history=tuple(history),
@@ -133,29 +133,30 @@ def fit(
 
 def mean_loss(
     objective: Objective,
-    data: Dataset,
+    data: Market,
     span: Span,
-    output_T: Float32Array,
+    output: Float32Array,
     reach: int,
     weight_T: FloatArray | BoolArray | None = None,
 ) -> float:
-    """Mean loss of what a network said of the labelled rows of a span.
+    """Mean loss of what a network said of the labelled rows of a span, over all rows of all markets alike.
 
     Args:
+        output: (rows,), or (A, rows) of a panel.
         weight_T: of each row of the data; None is 1.
     """
-    usable_T = data.learnable(reach)[span.start : span.stop]
+    usable = data.learnable(reach)[..., span.slice]
     if weight_T is not None:
-        usable_T &= weight_T[span.slice] > 0
-    if not usable_T.any():
+        usable &= weight_T[..., span.slice] > 0
+    if not usable.any():
         return math.inf
-    label = torch.from_numpy(objective.labels(data)[span.slice][usable_T])
-    output = torch.from_numpy(output_T[usable_T].astype(float))
+    label = torch.from_numpy(objective.labels(data)[..., span.slice][usable])
+    said = torch.from_numpy(output[usable].astype(float))
     weight = torch.ones_like(label)
     if weight_T is not None:
-        weight = torch.from_numpy(weight_T[span.slice][usable_T].astype(float))
-    return float(objective.loss(output, label, weight))
+        weight = torch.from_numpy(np.broadcast_to(weight_T[..., span.slice], usable.shape)[usable].astype(float))
+    return float(objective.loss(said, label, weight))
 
 
-def _rows(data: Dataset, span: Span, reach: int) -> torch.Tensor:
-    return torch.from_numpy(np.array(data.x_TF[max(0, span.start - reach + 1) : span.stop], np.float32))
+def _rows(data: Market, span: Span, reach: int) -> torch.Tensor:
+    return torch.from_numpy(np.array(features_of(data)[..., max(0, span.start - reach + 1) : span.stop, :], np.float32))

@@ -211,7 +211,7 @@ def _accumulate(
             if id(one.taught) not in told:
                 told[id(one.taught)] = _taught(teacher, batch.x_BTF, one.taught, segments)
             taught_BS = told[id(one.taught)]
-        rows = _share(len(batch.x_BTF), one.part)
+        rows = _share(len(batch.x_BTF), one.part, segments.assets)
         mode = Mode(training=True, generator=generator if one.dropout else None, scored=length)
         signal_BS = network(batch.x_BTF[rows, segments.reach - one.reach :], one.mixture, mode)[:, -length:]
         weight_BS = batch.weight_BS[rows]
@@ -234,10 +234,11 @@ def _taught(teacher: Network, x_BTF: Tensor, path: Mixture | None, segments: Seg
         return teacher(x_BTF[:, segments.reach - teacher.reach() :], path, mode)[:, -segments.length :]  # type: ignore[no-any-return]
 
 
-def _share(num: int, part: tuple[int, int] | None) -> slice:
-    """The segments of one share; a batch with fewer segments than shares gives some of them twice."""
+def _share(rows: int, part: tuple[int, int] | None, assets: int = 1) -> slice:
+    """The segments of one share, whole ones; a batch with fewer segments than shares gives some of them twice."""
     if part is None:
         return slice(None)
     at, shares = part
+    num = rows // assets
     first = at * num // shares
-    return slice(first, max(first + 1, (at + 1) * num // shares))
+    return slice(first * assets, max(first + 1, (at + 1) * num // shares) * assets)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tradenas.errors import ConfigError
 from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
+from tradenas.train.panel import Market, each
 from tradenas.typing import FloatArray
 
 __all__ = ["Objective"]
@@ -27,7 +28,8 @@ class Objective:
 
     A return is learnt in units of the volatility known at its row, because calm and wild rows then count alike (the
     noise of a return grows with volatility, so plain squared error listens to the wild rows only); the signal is
-    turned back into a return by the same unit.  A volatility is learnt less its mean.
+    turned back into a return by the same unit.  A volatility is learnt less its mean.  Markets of a panel share the
+    numbers here, each in units of its own volatility.
 
     Attributes:
         kind: `binary` or `regression`.
@@ -42,43 +44,52 @@ class Objective:
     by_volatility: bool = False
 
     @classmethod
-    def fitted(cls, data: Dataset, train: Span) -> Objective:
+    def fitted(cls, data: Market, train: Span) -> Objective:
         """The objective whose units come from the labels of `train`.
 
         Raises:
             ConfigError: no label there, or labels that never vary: there is nothing to learn.
         """
-        known_T = np.isfinite(data.y_T[train.slice])
-        y_T = data.y_T[train.slice][known_T].astype(float)
-        if len(y_T) < 2 or not float(y_T.std()) > 0:
+        y, volatility = (
+            np.ravel(each(data, lambda m, name=name: getattr(m, name)[train.slice])) for name in ("y_T", "volatility_T")
+        )
+        known = np.isfinite(y)
+        y_R = y[known].astype(float)
+        if len(y_R) < 2 or not float(y_R.std()) > 0:
             raise ConfigError(
-                "labels of the training rows", got=f"{len(y_T)} labels that do not vary", expected="labels that vary"
+                "labels of the training rows", got=f"{len(y_R)} labels that do not vary", expected="labels that vary"
             )
         if data.kind == "binary":
             return cls(kind="binary")
         if data.centre_labels:
-            return cls(kind="regression", centre=float(y_T.mean()), scale=float(y_T.std()))
-        return cls(
-            kind="regression", scale=float((y_T / data.volatility_T[train.slice][known_T]).std()), by_volatility=True
-        )
+            return cls(kind="regression", centre=float(y_R.mean()), scale=float(y_R.std()))
+        return cls(kind="regression", scale=float((y_R / volatility[known]).std()), by_volatility=True)
 
-    def labels(self, data: Dataset) -> FloatArray:
-        """Labels of every row in the network's units; NaN where there is none."""
-        y_T = data.y_T.astype(float)
-        if self.kind == "binary":
-            return y_T
-        unit_T = data.volatility_T if self.by_volatility else 1.0
-        return np.clip((y_T - self.centre) / (unit_T * self.scale), -CUT, CUT)
+    def labels(self, data: Market) -> FloatArray:
+        """Labels of every row in the network's units; NaN where there is none.  (A, T) of a panel."""
 
-    def signal(self, output_T: FloatArray, data: Dataset, span: Span) -> FloatArray:
+        def of(market: Dataset) -> FloatArray:
+            y_T = market.y_T.astype(float)
+            if self.kind == "binary":
+                return y_T
+            unit_T = market.volatility_T if self.by_volatility else 1.0
+            return np.clip((y_T - self.centre) / (unit_T * self.scale), -CUT, CUT)
+
+        return each(data, of)  # type: ignore[no-any-return]
+
+    def signal(self, output: FloatArray, data: Market, span: Span) -> FloatArray:
         """What the network said of the rows of `span`, as a signal: a logit, or a forecast in units of the label.
 
         A forecast return is `output * volatility * scale`, so that its size can be held against the cost of a trade.
+
+        Args:
+            output: (rows,), or (A, rows) of a panel.
         """
         if self.kind == "binary":
-            return output_T
-        unit_T = data.volatility_T[span.slice] if self.by_volatility else 1.0
-        return output_T * unit_T * self.scale
+            return output
+        if not self.by_volatility:
+            return output * self.scale
+        return output * each(data, lambda m: m.volatility_T[span.slice]) * self.scale
 
     def loss(self, output: Tensor, label: Tensor, weight: Tensor) -> Tensor:
         """Mean loss over the rows with weight; rows of weight 0 may hold anything finite.

@@ -3,6 +3,9 @@
 A network whose output at row t reads `reach` rows costs as much for S neighbouring targets as for S + reach - 1 rows,
 not S * reach: every candle is computed once (SPEED 2.4, 2.5: 8x less CPU to the same loss than windows).  History in
 front of the targets is real history, never padding.
+
+Of a panel a segment is the same rows of every market, one after the other in the batch: B segments of A markets are
+B * A rows of it, row b * A + a being market a of segment b.
 """
 
 from __future__ import annotations
@@ -16,15 +19,15 @@ from torch import Tensor
 
 from tradenas.errors import ConfigError
 from tradenas.splits import Span
-from tradenas.train.dataset import Dataset
 from tradenas.train.loss import Objective
+from tradenas.train.panel import Market, features_of
 from tradenas.typing import Float32Array, FloatArray, IntArray
 
 __all__ = ["Batch", "Segments", "gather"]
 
 
 class Batch(NamedTuple):
-    """`x_BTF` with T = history + S rows; labels and weights of the last S rows."""
+    """`x_BTF` with T = history + S rows; labels and weights of the last S rows.  B counts the markets of a panel."""
 
     x_BTF: Tensor
     y_BS: Tensor
@@ -35,14 +38,19 @@ class Segments:
     """The targets of a span, cut into segments of `length` rows; a fresh cut with a random offset every epoch.
 
     Args:
-        data: the market.
+        data: the market, or the panel of them.
         span: rows whose labels may be learnt.  History before it may be read: features are known by then.
         reach: rows that one output reads, its own included.
-        length: targets in a segment (S).
+        length: targets in a segment (S), of each market.
         objective: turns labels into the network's units.
         device: where batches are put together.
         weight_T: weight of each row of the data in the loss, 0 or more; None is 1 everywhere.  A row of weight 0 is
-            no target.
+            no target.  (A, T) where markets differ.
+
+    Attributes:
+        usable_T: rows that are targets, of any market.
+        num_targets: how many targets there are, over all markets.
+        assets: rows of a batch for each segment: the markets of a panel, else 1.
 
     Raises:
         ConfigError: no row of the span has both a label and `reach` rows of gapless history.
@@ -50,7 +58,7 @@ class Segments:
 
     def __init__(
         self,
-        data: Dataset,
+        data: Market,
         span: Span,
         *,
         reach: int,
@@ -59,11 +67,13 @@ class Segments:
         device: torch.device | str = "cpu",
         weight_T: FloatArray | None = None,
     ) -> None:
-        usable_T = data.learnable(reach)
+        learnable = data.learnable(reach)
         if weight_T is not None:
-            usable_T &= weight_T > 0
-        usable_T[: span.start] = False
-        usable_T[span.stop :] = False
+            learnable &= weight_T > 0
+        learnable[..., : span.start] = False
+        learnable[..., span.stop :] = False
+        learnable_AT = np.atleast_2d(learnable)
+        usable_T = learnable_AT.any(axis=0)
         if length + reach - 1 > span.stop:
             raise ConfigError(
                 "training.segment",
@@ -80,13 +90,18 @@ class Segments:
             )
         self.reach, self.length, self.span = reach, length, span
         self.usable_T = usable_T
-        self.num_targets = int(usable_T.sum())
+        self.assets = len(learnable_AT)
+        self.num_targets = int(learnable_AT.sum())
         self._before_T = np.concatenate([[0], np.cumsum(usable_T)])
-        self.x_TF = _tensor(data.x_TF, device)
-        labels_T = np.where(usable_T, objective.labels(data), 0.0).astype(np.float32)
-        self._y_T = torch.from_numpy(labels_T).to(device)
-        weights_T = usable_T if weight_T is None else np.where(usable_T, weight_T, 0.0)
-        self._weight_T = torch.from_numpy(weights_T.astype(np.float32)).to(device)
+        #: Features of every row: (T, F), or (A, T, F) of a panel.
+        self.x = _tensor(features_of(data), device)
+        #: The same with the markets below each other, (A * T, F).
+        self.x_TF = self.x.reshape(-1, self.x.shape[-1])
+        self._starts = np.arange(self.assets) * len(data)
+        labels = np.where(learnable, objective.labels(data), 0.0).astype(np.float32)
+        self._y_T = torch.from_numpy(labels).to(device).reshape(-1)
+        weights = learnable if weight_T is None else np.where(learnable, weight_T, 0.0)
+        self._weight_T = torch.from_numpy(weights.astype(np.float32)).to(device).reshape(-1)
 
     def cut(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """One epoch's segments, shuffled: their first rows, and how many rows at the front of each another one has.
@@ -106,16 +121,17 @@ class Segments:
 
     def batch(self, first: IntArray, covered: IntArray) -> Batch:
         """The segments whose targets begin at these rows, without the weights of the rows that others have."""
-        return gather(*self.columns, first, covered, history=self.reach - 1, length=self.length)
+        first_BA, covered_BA = first[:, None] + self._starts, np.repeat(covered, self.assets)
+        return gather(*self.columns, first_BA.reshape(-1), covered_BA, history=self.reach - 1, length=self.length)
 
     @property
     def columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, labels and weights of every row of the market."""
+        """Features, labels and weights of every row; markets of a panel below each other."""
         return self.x_TF, self._y_T, self._weight_T
 
     def epoch(self, rng: np.random.Generator, *, targets: int) -> Iterator[Batch]:
-        """One pass, about `targets` rows a batch."""
-        per_batch = max(1, targets // self.length)
+        """One pass, about `targets` rows a batch, those of all markets counted."""
+        per_batch = self._per_batch(targets)
         first, covered = self.cut(rng)
         for at in range(0, len(first), per_batch):
             yield self.batch(first[at : at + per_batch], covered[at : at + per_batch])
@@ -123,7 +139,11 @@ class Segments:
     def steps(self, *, targets: int) -> int:
         """About how many batches an epoch has."""
         span = self.span.stop - max(self.span.start, self.reach - 1)
-        return max(1, -(-span // self.length) // max(1, targets // self.length))
+        return max(1, -(-span // self.length) // self._per_batch(targets))
+
+    def _per_batch(self, targets: int) -> int:
+        """Segments in a batch."""
+        return max(1, targets // (self.length * self.assets))
 
 
 def gather(
@@ -143,7 +163,7 @@ def gather(
     return Batch(x_BTF, y_BS, weight_BS)
 
 
-def _tensor(x_TF: Float32Array, device: torch.device | str) -> Tensor:
+def _tensor(x: Float32Array, device: torch.device | str) -> Tensor:
     """A view where NumPy and torch can share memory; memory-mapped arrays are read-only, so those are copied once."""
-    x_TF = np.ascontiguousarray(x_TF, dtype=np.float32)
-    return torch.from_numpy(x_TF if x_TF.flags.writeable else x_TF.copy()).to(device)
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    return torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)

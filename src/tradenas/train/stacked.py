@@ -21,10 +21,10 @@ from tradenas.nn import Mode, Moments, Network, Op
 from tradenas.seeds import rng_for, seed_for
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
-from tradenas.train.dataset import Dataset
 from tradenas.train.fit import MOMENT_ROWS, SCALE_ROWS, Fitted, fit
 from tradenas.train.loop import MAX_SKIPPED, Training
 from tradenas.train.loss import Objective
+from tradenas.train.panel import Market, Panel, features_of
 from tradenas.train.segments import Batch, Segments, gather
 from tradenas.train.stack import Stack
 from tradenas.train.stream import CHUNK, measure
@@ -37,7 +37,7 @@ __all__ = ["Job", "fit_stacked", "stackable", "stream_stacked"]
 class Job:
     """One network of a stack: where it learns and what it is seeded with; as in `fit`."""
 
-    data: Dataset
+    data: Market
     train: Span
     seed: int
     weight_T: FloatArray | None = None
@@ -58,7 +58,8 @@ def fit_stacked(
 ) -> list[Fitted | DivergedError]:
     """Trains one architecture once for each job, all together; equal to `fit` job by job up to rounding.
 
-    A single job, and an architecture with a recurrent op, go through `fit` one by one.
+    A single job, an architecture with a recurrent op, and jobs on panels (whose batches are large as they are) go
+    through `fit` one by one.
 
     Returns:
         For each job what `fit` would have given, or the error it would have raised: one network that diverges must
@@ -67,11 +68,12 @@ def fit_stacked(
     Raises:
         ConfigError: no jobs, or jobs whose targets are of different kinds or whose tables have other columns.
     """
-    kinds = {(job.data.kind, job.data.x_TF.shape[1]) for job in jobs}
+    kinds = {(job.data.kind, features_of(job.data).shape[-1]) for job in jobs}
     if len(kinds) != 1:
         raise ConfigError("fit_stacked.jobs", got=f"{len(kinds)} kinds of target and table", expected="one")
     networks = [template.standalone(architecture, seed=job.seed).to(device) for job in jobs]
-    if len(jobs) == 1 or not stackable(networks[0]):
+    panels = any(isinstance(job.data, Panel) for job in jobs)
+    if len(jobs) == 1 or panels or not stackable(networks[0]):
         return [_alone(template, architecture, job, training, device) for job in jobs]
     run = _Run(architecture, jobs, networks, training, device)
     for epoch in range(training.epochs):

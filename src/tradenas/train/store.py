@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from tradenas.atomic import write_bytes
 from tradenas.errors import FolderError
 from tradenas.train.dataset import Dataset
+from tradenas.train.panel import Market, Panel, part
 
 __all__ = ["cut", "load_dataset", "save_dataset"]
 
@@ -21,30 +22,41 @@ ARRAYS = tuple(f.name for f in fields(Dataset) if f.name.endswith(("_T", "_TF"))
 OPTIONAL = ("regime_T", "funding_T")
 
 
+#: What a file of a panel has besides each market's arrays, which are named `ROW/NAME`.
+OF_PANEL = ("present_AT", "weight_AT")
+
+
 def _arrays(data: Dataset) -> dict[str, Any]:
     return {name: getattr(data, name) for name in ARRAYS if getattr(data, name) is not None}
 
 
-def cut(data: Dataset, rows: int) -> Dataset:
+def cut(data: Market, rows: int) -> Market:
     """The first `rows` decisions.
 
     Labels and returns of the last ones end up to horizon + delay bars later: cut at the end of a zone, where at least
     so many rows lie unused before the next zone, so that nothing of that zone is in the file.
     """
-    arrays = {name: array[:rows] for name, array in _arrays(data).items()}
-    return replace(data, **arrays)
+    return part(data, slice(rows))
 
 
-def save_dataset(data: Dataset, path: Path) -> None:
-    """Writes a dataset durably."""
+def save_dataset(data: Market, path: Path) -> None:
+    """Writes a dataset, or a panel of them, durably."""
     from safetensors.numpy import save
 
-    about = {f.name: getattr(data, f.name) for f in fields(Dataset) if f.name not in ARRAYS}
-    arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(data).items()}
-    write_bytes(path, save(arrays, metadata={"dataset": json.dumps(about, sort_keys=True)}))
+    first = data if isinstance(data, Dataset) else data.markets[0]
+    about = {f.name: getattr(first, f.name) for f in fields(Dataset) if f.name not in ARRAYS}
+    metadata = {"dataset": json.dumps(about, sort_keys=True)}
+    if isinstance(data, Dataset):
+        arrays = _arrays(data)
+    else:
+        metadata["symbols"] = json.dumps(data.symbols)
+        arrays = {name: getattr(data, name) for name in OF_PANEL}
+        for row, market in enumerate(data.markets):
+            arrays |= {f"{row}/{name}": array for name, array in _arrays(market).items()}
+    write_bytes(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=metadata))
 
 
-def load_dataset(path: Path) -> Dataset:
+def load_dataset(path: Path) -> Market:
     """Reads what `save_dataset` wrote.
 
     Raises:
@@ -54,10 +66,19 @@ def load_dataset(path: Path) -> Dataset:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            about = json.loads(file.metadata()["dataset"])
+            metadata = file.metadata()
+            about = json.loads(metadata["dataset"])
             there = set(file.keys())
-            arrays = {name: file.get_tensor(name) for name in ARRAYS if name in there or name not in OPTIONAL}
+            symbols = json.loads(metadata.get("symbols", "null"))
+
+            def arrays(prefix: str) -> dict[str, Any]:
+                wanted = [name for name in ARRAYS if prefix + name in there or name not in OPTIONAL]
+                return {name: file.get_tensor(prefix + name) for name in wanted}
+
+            tables = [arrays(f"{row}/") for row in range(len(symbols))] if symbols else [arrays("")]
+            shared = {name: file.get_tensor(name) for name in OF_PANEL} if symbols else {}
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise FolderError(str(path), got=f"{type(error).__name__}: {error}", expected="a dataset") from error
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
-    return Dataset(**arrays, **plain)  # type: ignore[arg-type]  # Dataset checks what it is given
+    markets = tuple(Dataset(**table, **plain) for table in tables)
+    return Panel(symbols=tuple(symbols), markets=markets, **shared) if symbols else markets[0]

@@ -17,7 +17,7 @@ CHUNK = 4096
 
 def stream(
     network: Network,
-    x_TF: torch.Tensor,
+    x: torch.Tensor,
     mixture: Mixture,
     span: Span,
     *,
@@ -25,23 +25,25 @@ def stream(
     moments: Moments | None = None,
     chunk: int = CHUNK,
 ) -> Float32Array:
-    """Signals for the rows of `span`, shape (len(span),).
+    """Signals for the rows of `span`: (rows,) of one market (T, F), (A, rows) of a panel (A, T, F) in one pass.
 
     Equal to running every window of `reach` rows by itself, at 1/reach of the price, because the network is causal,
     reads no further back than `reach`, and treats every row alike.  Rows with less history than that in front of them
     hold what the network makes of zeros; mask them with `Dataset.usable(reach)`.
     """
-    signal_T = np.empty(span.stop - span.start, np.float32)
+    x_ATF = x[None] if x.ndim == 2 else x
+    signal_AT = np.empty((len(x_ATF), span.stop - span.start), np.float32)
     mode = Mode(moments=moments) if moments else EVAL
     with torch.inference_mode():
         for first in range(span.start, span.stop, chunk):
             stop, back = min(first + chunk, span.stop), max(0, first - reach + 1)
-            out_T = network(x_TF[None, back:stop], mixture, mode)[0, first - back :]
-            signal_T[first - span.start : stop - span.start] = out_T.float().cpu().numpy()
-    return signal_T
+            out_AT = network(x_ATF[:, back:stop], mixture, mode)[:, first - back :]
+            signal_AT[:, first - span.start : stop - span.start] = out_AT.float().cpu().numpy()
+    return signal_AT[0] if x.ndim == 2 else signal_AT
 
 
-def measure(network: Network, x_TF: torch.Tensor, mixture: Mixture, span: Span, *, reach: int) -> Moments:
-    """Batch-norm moments of one subnet over the rows of `span` (training rows), pooled in one pass."""
+def measure(network: Network, x: torch.Tensor, mixture: Mixture, span: Span, *, reach: int) -> Moments:
+    """Batch-norm moments of one subnet over the rows of `span` (training rows), pooled in one pass, over markets too."""
     back = max(0, span.start - reach + 1)
-    return network.measure(x_TF[None, back : span.stop], mixture, scored=span.stop - span.start)
+    x_ATF = x[None] if x.ndim == 2 else x
+    return network.measure(x_ATF[:, back : span.stop], mixture, scored=span.stop - span.start)

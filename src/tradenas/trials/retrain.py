@@ -21,6 +21,7 @@ from tradenas.train.dataset import Dataset
 from tradenas.train.fit import Fitted, fit
 from tradenas.train.loop import Training
 from tradenas.train.loss import Objective
+from tradenas.train.panel import Market
 from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
@@ -40,12 +41,12 @@ def _blueprint(settings: Mapping[str, Any]) -> Blueprint:
     return BLUEPRINTS[options["kind"]](**options)
 
 
-def _network(params: Mapping[str, Any], data: Dataset) -> tuple[Network, Architecture]:
+def _network(params: Mapping[str, Any], data: Market) -> tuple[Network, Architecture]:
     network = Network(_blueprint(params["space"]).space(data.indicators), data.layout)
     return network, Architecture.from_plain(params["architecture"])
 
 
-def _write_signals(fitted: Fitted, data: Dataset, rows: Mapping[str, Any], folder: Path) -> None:
+def _write_signals(fitted: Fitted, data: Market, rows: Mapping[str, Any], folder: Path) -> None:
     for name, (start, stop) in rows.items():
         np.save(folder / f"{name}.npy", fitted.signals(data, Span(start, stop)), allow_pickle=False)
 
@@ -64,7 +65,7 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
     data = load_dataset(find_input(spec, "dataset", folder))
     template, architecture = _network(params, data)
     weight_T = None
-    if "regime" in params:
+    if "regime" in params and isinstance(data, Dataset):
         weight_T = np.where(data.in_regime(params["regime"]), 1.0, params["outside"])
     fitted = fit(
         template,

@@ -175,7 +175,7 @@ def _nothing(task: Task) -> float:
     metric, evaluator = task.scorer.metric, task.scorer.evaluator
     if metric != "loss":
         return NOTHING[metric]
-    labels_V = evaluator.objective.labels(task.data)[evaluator.valid.slice]
+    labels_V = evaluator.objective.labels(task.data)[..., evaluator.valid.slice]
     labels_V = labels_V[np.isfinite(labels_V)]
     return -float(np.log(2.0) if evaluator.objective.kind == "binary" else np.mean(labels_V**2))
 

@@ -43,7 +43,7 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture, SearchSpace
 from tradenas.splits import Span
 from tradenas.stats import mean_rank
-from tradenas.train.dataset import Dataset
+from tradenas.train.panel import Market
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Segments
 
@@ -191,7 +191,7 @@ def _switches(layer: Layer) -> list[nn.Module]:
 
 
 def proxy_batch(
-    data: Dataset, train: Span, *, reach: int, seed: int, device: torch.device | str = "cpu", segments: int = SEGMENTS
+    data: Market, train: Span, *, reach: int, seed: int, device: torch.device | str = "cpu", segments: int = SEGMENTS
 ) -> ProxyBatch:
     """Segments drawn from all over the training rows; fewer where there are no more.
 

@@ -26,6 +26,7 @@ from tradenas.splits import Span
 from tradenas.train.evaluate import Scores
 from tradenas.train.loop import Optimisation, Pass, Plan, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
+from tradenas.train.panel import features_of
 from tradenas.train.segments import Segments
 from tradenas.train.stream import CHUNK, measure
 from tradenas.typing import BoolArray, FloatArray
@@ -119,14 +120,14 @@ def refit_head(task: Task, network: Network, architecture: Architecture) -> Netw
     reach = alone.reach(architecture)
     objective = Objective.fitted(task.data, task.train)
     h_TC, output_T = _features(task, alone, architecture, reach)
-    usable_T = task.data.learnable(reach)[task.train.slice]
-    y_T = objective.labels(task.data)[task.train.slice]
+    usable_T = task.data.learnable(reach)[..., task.train.slice]
+    y_T = objective.labels(task.data)[..., task.train.slice]
     late = len(task.train) - int(HELD_OUT * len(task.train))
     early_T, late_T = usable_T.copy(), usable_T.copy()
-    early_T[max(0, late - task.data.purge_rows - reach) :] = False
-    late_T[:late] = False
+    early_T[..., max(0, late - task.data.purge_rows - reach) :] = False
+    late_T[..., :late] = False
     head = alone.heads[str(architecture["depth"])]
-    if early_T.sum() <= h_TC.shape[1] + 1 or not late_T.any():
+    if early_T.sum() <= h_TC.shape[-1] + 1 or not late_T.any():
         return alone
 
     def loss(change_C: FloatArray, rows_T: BoolArray) -> float:
@@ -143,12 +144,16 @@ def refit_head(task: Task, network: Network, architecture: Architecture) -> Netw
 
 
 def _features(task: Task, alone: Network, architecture: Architecture, reach: int) -> tuple[FloatArray, FloatArray]:
-    """What the head reads on every training row, a column of ones behind it, and what the network says there."""
+    """What the head reads on every training row, a column of ones behind it, and what the network says there.
+
+    (T, C + 1) and (T,), or (A, T, C + 1) and (A, T) of a panel.
+    """
     span = task.train
     first = max(0, span.start - reach + 1)
-    x_TF = torch.from_numpy(np.array(task.data.x_TF[first : span.stop], np.float32)).to(task.device)
+    x = torch.from_numpy(np.array(features_of(task.data)[..., first : span.stop, :], np.float32)).to(task.device)
+    x_ATF = x[None] if x.ndim == 2 else x
     inner = Span(span.start - first, span.stop - first)
-    moments = measure(alone, x_TF, {}, inner, reach=reach) if "batch" in architecture.values() else None
+    moments = measure(alone, x, {}, inner, reach=reach) if "batch" in architecture.values() else None
     read: list[torch.Tensor] = []
     handle = alone.heads[str(architecture["depth"])].register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
     h, said = [], []
@@ -157,13 +162,14 @@ def _features(task: Task, alone: Network, architecture: Architecture, reach: int
             for at in range(inner.start, inner.stop, CHUNK):
                 stop, back = min(at + CHUNK, inner.stop), max(0, at - reach + 1)
                 read.clear()
-                output_BT = alone(x_TF[None, back:stop], {}, Mode(moments=moments))
-                h.append(read[0][0, at - back :].double().cpu().numpy())
-                said.append(output_BT[0, at - back :].double().cpu().numpy())
+                output_AT = alone(x_ATF[:, back:stop], {}, Mode(moments=moments))
+                h.append(read[0][:, at - back :].double().cpu().numpy())
+                said.append(output_AT[:, at - back :].double().cpu().numpy())
     finally:
         handle.remove()
-    h_TC = np.concatenate(h)
-    return np.concatenate([h_TC, np.ones((len(h_TC), 1))], axis=1), np.concatenate(said)
+    h_ATC, said_AT = np.concatenate(h, axis=1), np.concatenate(said, axis=1)
+    h_ATC = np.concatenate([h_ATC, np.ones((*said_AT.shape, 1))], axis=2)
+    return (h_ATC[0], said_AT[0]) if x.ndim == 2 else (h_ATC, said_AT)
 
 
 def _ridge(
@@ -174,7 +180,7 @@ def _ridge(
     Squared error in one step; cross-entropy by Newton's (iteratively reweighted least squares, eight steps).
     """
     if np.isinf(penalty):
-        return np.zeros(h_TC.shape[1])
+        return np.zeros(h_TC.shape[-1])
     h_NC, output_N, y_N = (torch.from_numpy(values_T[rows_T]) for values_T in (h_TC, output_T, y_T))
     size_C = h_NC.var(dim=0, correction=0)
     hold_C = penalty * len(h_NC) * torch.where(size_C > 0, size_C, 1.0)

@@ -1,0 +1,216 @@
+"""Several markets on one grid: as each alone where it can be seen, and never anything from later candles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tradenas.data import Candles
+from tradenas.data.synthetic import planted
+from tradenas.errors import ConfigError
+from tradenas.features import Target, build_table
+from tradenas.nn import Network
+from tradenas.space import Architecture, Chain
+from tradenas.splits import Span
+from tradenas.train.backtest import Costs, Rule
+from tradenas.train.build import build_dataset, build_panel
+from tradenas.train.dataset import Dataset
+from tradenas.train.evaluate import Evaluator
+from tradenas.train.fit import fit
+from tradenas.train.loop import Training
+from tradenas.train.loss import Objective
+from tradenas.train.panel import Panel, part
+from tradenas.train.portfolio import Portfolio
+from tradenas.train.segments import Segments
+from tradenas.train.stacked import Job, fit_stacked
+from tradenas.train.store import load_dataset, save_dataset
+from tradenas.train.stream import stream
+
+NAMES = ("log_return_1", "rsi_14")
+TARGET = Target(kind="forward_return")
+SPACE = Chain(depths=(1,), ops=("dense", "conv3"), widths=(4,), lookbacks=(8,), transforms=("raw",)).space(
+    {name: "returns" for name in NAMES}
+)
+TRAINING = Training(epochs=2, segment=16, batch=96, holdout=0.2)
+TRAIN, VALID = Span(40, 420), Span(440, 580)
+
+
+def market(seed: int, bars: int = 600, name: str = "") -> Candles:
+    found = planted("noise", bars=bars, seed=seed).candles
+    return replace(found, symbol=name or f"M{seed}")
+
+
+def without(candles: Candles, *rows: int) -> Candles:
+    keep = np.setdiff1d(np.arange(len(candles)), rows)
+    columns = {n: getattr(candles, n)[keep] for n in ("open_time", "open", "high", "low", "close", "volume")}
+    return replace(candles, turnover=None, **columns)
+
+
+def alone(candles: Candles) -> Dataset:
+    return build_dataset(candles, build_table(candles, indicators=list(NAMES), transforms=("raw",)), TARGET)
+
+
+def together(*candles: Candles, portfolio: Portfolio | None = None) -> Panel:
+    tables = [build_table(c, indicators=list(NAMES), transforms=("raw",)) for c in candles]
+    return build_panel(candles, tables, TARGET, portfolio=portfolio)[0]
+
+
+@pytest.fixture(scope="module")
+def one() -> Dataset:
+    return alone(market(1))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Panel:
+    return together(market(1), market(2))
+
+
+def architecture() -> Architecture:
+    return SPACE.sample(np.random.default_rng(0))
+
+
+def arrays(data: Dataset) -> dict[str, np.ndarray]:
+    return {n: getattr(data, n) for n in ("x_TF", "y_T", "ready_T", "gap_T", "volatility_T", "bar_return_T")}
+
+
+def test_a_panel_of_one_market_trains_and_scores_to_the_very_bits_of_the_market(one: Dataset) -> None:
+    panel, a = together(market(1)), architecture()
+    for name, array in arrays(one).items():
+        np.testing.assert_array_equal(getattr(panel.markets[0], name), array)
+    fits = [
+        fit(Network(SPACE, data.layout), a, data, TRAIN, training=TRAINING, seed=3) for data in (one, panel)
+    ]
+    assert fits[0].history == fits[1].history
+    for key, weight in fits[0].network.state_dict().items():
+        assert torch.equal(weight, fits[1].network.state_dict()[key])
+    np.testing.assert_array_equal(fits[1].signals(panel, VALID), fits[0].signals(one, VALID)[None])
+    rule = Rule(kind="volatility_target")
+    scores = [
+        Evaluator(data=data, train=TRAIN, valid=VALID, rule=rule, costs=Costs()).score_fitted(fitted, a)
+        for data, fitted in zip((one, panel), fits, strict=True)
+    ]
+    assert scores[0] == scores[1]
+    assert len(scores[0]) > 8
+
+
+def test_a_market_is_the_same_in_a_panel_as_alone(one: Dataset, pair: Panel) -> None:
+    for name, array in arrays(one).items():
+        np.testing.assert_array_equal(getattr(pair.markets[0], name), array)
+
+
+def test_a_batch_holds_the_same_rows_of_every_market_the_market_fastest(pair: Panel) -> None:
+    objective = Objective.fitted(pair, TRAIN)
+    segments = Segments(pair, TRAIN, reach=9, length=16, objective=objective)
+    first, covered = segments.cut(np.random.default_rng(0))
+    batch = segments.batch(first[:3], covered[:3])
+    assert batch.x_BTF.shape == (6, 8 + 16, len(NAMES))
+    labels_AT, learnable_AT = objective.labels(pair), pair.learnable(9)
+    for b in range(3):
+        rows = slice(int(first[b]), int(first[b]) + 16)
+        for a in range(2):
+            row = 2 * b + a
+            np.testing.assert_array_equal(batch.x_BTF[row, 8:], pair.x_ATF[a, rows])
+            own = learnable_AT[a, rows] & (np.arange(16) >= covered[b])
+            np.testing.assert_array_equal(batch.weight_BS[row], own)
+            np.testing.assert_allclose(batch.y_BS[row][own], labels_AT[a, rows][own], rtol=1e-6)
+
+
+def test_each_learnable_row_of_each_market_is_a_target_once_an_epoch() -> None:
+    panel = together(market(1), without(market(2), *range(200, 230)))
+    segments = Segments(panel, TRAIN, reach=9, length=16, objective=Objective.fitted(panel, TRAIN))
+    weight = sum(float(b.weight_BS.sum()) for b in segments.epoch(np.random.default_rng(1), targets=64))
+    learnable = panel.learnable(9)[:, TRAIN.slice]
+    assert weight == segments.num_targets == learnable.sum()
+    assert learnable[1].sum() < learnable[0].sum()
+
+
+def test_one_pass_over_a_panel_is_a_pass_over_each_market(pair: Panel) -> None:
+    network = Network(SPACE, pair.layout, seed=1).eval()
+    from tradenas.nn import hard
+
+    path = hard(SPACE, architecture())
+    x = torch.from_numpy(pair.x_ATF)
+    got = stream(network, x, path, VALID, reach=network.reach(), chunk=50)
+    for a in range(2):
+        alone_T = stream(network, x[a], path, VALID, reach=network.reach(), chunk=50)
+        np.testing.assert_allclose(got[a], alone_T, rtol=1e-5, atol=1e-7)
+
+
+def test_a_missing_candle_touches_only_rows_that_may_read_it_or_earn_over_it() -> None:
+    whole, row, reach = together(market(1), market(2)), 300, 9
+    holed = together(market(1), without(market(2), row))
+    np.testing.assert_array_equal(holed.usable(reach)[0], whole.usable(reach)[0])
+    for name, array in arrays(whole.markets[0]).items():
+        np.testing.assert_array_equal(getattr(holed.markets[0], name), array)
+    changed = np.flatnonzero(holed.usable(reach)[1] != whole.usable(reach)[1])
+    assert changed.min() >= row - 2  # a label or return whose bar is missing
+    assert row in changed
+    assert not holed.present_AT[1, row]
+    assert holed.present_AT.sum() == 2 * 600 - 1
+    np.testing.assert_array_equal(holed.x_ATF[1, :row], whole.x_ATF[1, :row])
+    assert not holed.x_ATF[1, row].any()
+
+
+def test_candles_after_a_row_of_any_market_change_nothing_up_to_it() -> None:
+    """Prefix replay: a panel of the candles known at a row is the panel of all candles, cut there."""
+    full = [market(1), without(market(2), 100, 101, 350), market(3)[50:]]
+    for portfolio in (Portfolio(), Portfolio(weights="inverse_volatility", rebalance=5)):
+        panel = together(*full, portfolio=portfolio)
+        for stop in (330, 360, 441):
+            at = int(full[0].open_time[stop - 1])
+            known = together(*(c[: int((c.open_time <= at).sum())] for c in full), portfolio=portfolio)
+            assert len(known) == stop
+            np.testing.assert_array_equal(known.x_ATF, panel.x_ATF[:, :stop])
+            np.testing.assert_array_equal(known.weight_AT, panel.weight_AT[:, :stop])
+            np.testing.assert_array_equal(known.present_AT, panel.present_AT[:, :stop])
+            for mine, whole in zip(known.markets, panel.markets, strict=True):
+                for name in ("ready_T", "gap_T", "volatility_T", "past_return_T"):
+                    np.testing.assert_array_equal(getattr(mine, name), getattr(whole, name)[:stop])
+
+
+def test_inverse_volatility_follows_volatility_among_those_that_are_ready() -> None:
+    panel = together(market(1), market(2)[200:], portfolio=Portfolio(weights="inverse_volatility", rebalance=10))
+    for row in (190, 205, 445, 599):
+        at = row // 10 * 10
+        calm = np.array([1.0 / m.volatility_T[at] if m.ready_T[at] else 0.0 for m in panel.markets])
+        np.testing.assert_allclose(panel.weight_AT[:, row], calm / calm.sum(), rtol=1e-12)
+    assert panel.weight_AT[:, 190].tolist() == [1.0, 0.0]
+    assert (panel.weight_AT[:, 599] > 0).all()
+
+
+def test_a_panel_is_stored_and_cut_as_it_is(pair: Panel, tmp_path: object) -> None:
+    from pathlib import Path
+
+    file = Path(str(tmp_path)) / "panel.safetensors"
+    save_dataset(part(pair, slice(500)), file)
+    back = load_dataset(file)
+    assert isinstance(back, Panel)
+    assert back.symbols == pair.symbols
+    assert len(back) == 500
+    np.testing.assert_array_equal(back.x_ATF, pair.x_ATF[:, :500])
+    np.testing.assert_array_equal(back.weight_AT, pair.weight_AT[:, :500])
+    for mine, whole in zip(back.markets, pair.markets, strict=True):
+        np.testing.assert_array_equal(mine.realised_T, whole.realised_T[:500])
+        assert mine.names == whole.names
+
+
+def test_stacked_jobs_on_a_panel_are_fitted_one_by_one_as_fit_does(pair: Panel) -> None:
+    template, a = Network(SPACE, pair.layout), architecture()
+    training = replace(TRAINING, epochs=1)
+    stacked = fit_stacked(template, a, [Job(data=pair, train=TRAIN, seed=s) for s in (1, 2)], training=training)
+    for seed, found in zip((1, 2), stacked, strict=True):
+        want = fit(template, a, pair, TRAIN, training=training, seed=seed)
+        np.testing.assert_array_equal(found.signals(pair, VALID), want.signals(pair, VALID))
+
+
+def test_markets_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match="different names"):
+        together(market(1, name="A"), market(2, name="A"))
+    slow = replace(planted("noise", bars=200, interval_ms=4 * 3_600_000).candles, symbol="SLOW")
+    with pytest.raises(ConfigError, match="interval_ms of SLOW"):
+        together(market(1), slow)
+    with pytest.raises(ConfigError, match="1 or more rows"):
+        Portfolio(rebalance=0)
