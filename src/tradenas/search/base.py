@@ -20,9 +20,9 @@ from tradenas.registry import Registry
 from tradenas.search.checkpoint import load, save
 from tradenas.space import Architecture, SearchSpace
 from tradenas.splits import Span
-from tradenas.train.panel import Market
 from tradenas.train.evaluate import METRICS, Evaluator, Scores, merit
 from tradenas.train.fit import Fitted
+from tradenas.train.panel import Market
 
 __all__ = ["METHODS", "Candidate", "Method", "Scorer", "State", "Task", "run_search"]
 

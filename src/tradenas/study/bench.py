@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tradenas.errors import DivergedError
+from tradenas.errors import ConfigError, DivergedError
 from tradenas.events import Events
 from tradenas.space import Architecture
 from tradenas.splits import Span, Zones
@@ -18,6 +18,7 @@ from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
 from tradenas.study.strategies import Speaker, Traded, ensemble, trade
 from tradenas.train.dataset import Dataset
+from tradenas.train.panel import Market
 from tradenas.train.store import load_dataset
 from tradenas.trials.jobs import JobDone, JobSpec, add_input
 from tradenas.trials.ledger import Ledger
@@ -43,7 +44,7 @@ class Bench:
     config: StudyConfig
     ledger: Ledger
     events: Events
-    data: Dataset
+    data: Market
     zones: Zones
     dataset_sha: str
 
@@ -61,6 +62,17 @@ class Bench:
             zones=zones,
             dataset_sha=sha,
         )
+
+    @property
+    def market(self) -> Dataset:
+        """The data of a study of one market, which regimes are of.
+
+        Raises:
+            ConfigError: it has several.
+        """
+        if not isinstance(self.data, Dataset):
+            raise ConfigError("regimes", got=f"{self.data.assets} markets", expected="one")
+        return self.data
 
     @property
     def jobs_folder(self) -> Path:
@@ -131,10 +143,10 @@ class Bench:
                 too, on calibration rows of the regime, or on all of them where there is none.
         """
         reach, calibration = int(about["reach"]), Span(*about["calibration"])
-        usable_C = self.data.usable(reach)[calibration.slice]
+        usable_C = self.data.usable(reach)[..., calibration.slice]
         rows_T = None
         if regime is not None and span is not None:
-            inside_T = self.data.in_regime(regime)
+            inside_T = self.market.in_regime(regime)
             own_C = usable_C & inside_T[calibration.slice]
             usable_C = own_C if own_C.any() else usable_C
             rows_T = inside_T[span.slice]

@@ -49,7 +49,7 @@ def couple(bench: Bench) -> dict[str, Any]:
             key = f"{candidate.architecture.digest}/{seed}"
             try:
                 voice = bench.together([outcome], "valid")[0]
-                usable_T = bench.data.usable(voice.reach)[fold.valid.slice]
+                usable_T = bench.data.usable(voice.reach)[..., fold.valid.slice]
                 scores = evaluator.trade(voice.signal_T, voice.scale, usable_T)
             except DivergedError as error:
                 trials.append(Trial(stage="coupling", key=key, digest=candidate.architecture.digest, error=str(error)))

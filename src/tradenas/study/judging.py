@@ -108,7 +108,7 @@ def speak_in_vault(
     for row in rows:  # the router comes last: it speaks with the voices of the others
         strategy, done = strategies[row["name"]], [outcomes[s.id] for s in specs[row["name"]]]
         if strategy.kind == ROUTED:
-            spoken = route(bench.data, span, row["settings"], voices)
+            spoken = route(bench.market, span, row["settings"], voices)
         elif strategy.architecture is None:
             spoken = voices_of(bench, strategy, done, "vault", span)
         else:

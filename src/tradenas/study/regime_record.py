@@ -39,8 +39,8 @@ def selection_record(
         "router": dict(parts),
         "trials": {"regimes": bench.ledger.count("regimes"), "search": bench.ledger.count("search")},
         "zones": {
-            "train": {"shares": shares(bench.data, fold.train)},
-            "rank": {"shares": shares(bench.data, fold.valid)},
+            "train": {"shares": shares(bench.market, fold.train)},
+            "rank": {"shares": shares(bench.market, fold.valid)},
         },
     }
     return _with_zone(bench, record, "selection", bench.zones.selection, rows, traded, voices)
@@ -85,7 +85,7 @@ def _with_zone(
         "call": "paid" if found.low > 0 else "not shown" if found.value > 0 else "did not pay",
     }
     told = {
-        "shares": shares(bench.data, span),
+        "shares": shares(bench.market, span),
         "scores": _scores(bench, span, rows, voices),
         "comparison": comparison,
     }
@@ -102,7 +102,7 @@ def _scores(
             continue
         told[row["name"]] = {}
         for regime in REGIMES if row.get("regime") is None else [row["regime"]]:
-            voice = replace(voices[row["name"]][0], rows_T=bench.data.in_regime(regime)[span.slice])
+            voice = replace(voices[row["name"]][0], rows_T=bench.market.in_regime(regime)[span.slice])
             scores = bench.trade(span, voice).scores
             told[row["name"]][regime] = {name: scores.get(name) for name in SHOWN}
     return told

@@ -98,7 +98,7 @@ def _routed(
     """Puts the router beside the strategies that it is made of; returns what is recorded of the regimes."""
     config, zone = bench.config, bench.zones.selection
     parts = parts_of(told, config.metric)
-    spoken[ROUTED] = route(bench.data, zone, parts, spoken)
+    spoken[ROUTED] = route(bench.market, zone, parts, spoken)
     together, *alone = [bench.trade(zone, voice) for voice in spoken[ROUTED]]
     seeds = [{"seed": s, "selection": r.scores, "vault": None} for s, r in enumerate(alone)]
     told.append({**routed_row(told, parts), "seeds": seeds})
@@ -249,11 +249,12 @@ def voices_of(bench: Bench, strategy: Strategy, done: Sequence[JobDone], name: s
     if outcome.result is None or outcome.folder is None:
         raise DivergedError(strategy.name, got=outcome.error, expected="a training that ends")
     signal_T = np.load(outcome.folder / "signal.npy", allow_pickle=False)
-    assert len(signal_T) == len(span)
+    assert signal_T.shape[-1] == len(span)
+    scale = outcome.result["scale"]
     return [
         Speaker(
             signal_T=signal_T,
-            scale=outcome.result["scale"],
+            scale=np.array(scale) if isinstance(scale, list) else scale,
             banded=outcome.result["banded"],
             reach=bench.zones.embargo,
         )

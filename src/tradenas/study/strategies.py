@@ -12,9 +12,11 @@ from tradenas.errors import DivergedError
 from tradenas.space import Architecture, essential
 from tradenas.splits import Span
 from tradenas.stats import bootstrap_interval
-from tradenas.train.backtest import Backtest, Costs, Rule, backtest, relative_volatility, score, signal_scale
-from tradenas.train.dataset import Dataset
+from tradenas.train.backtest import Backtest, Costs, Rule
 from tradenas.train.evaluate import merit
+from tradenas.train.panel import Market, each
+from tradenas.train.portfolio import Trade, flat, usual_size, volatility_of
+from tradenas.train.portfolio import trade as traded
 from tradenas.typing import BoolArray, FloatArray
 
 __all__ = [
@@ -27,15 +29,15 @@ class Speaker:
     """Signals on the rows of one zone, with the size they usually have on training rows.
 
     Attributes:
-        signal_T: one signal a row.
-        scale: mean |signal| on calibration rows.
+        signal_T: one signal a row; (A, T) of a panel.
+        scale: mean |signal| on calibration rows; of each market of a panel.
         banded: whether the no-trade band applies.
         reach: rows that a signal reads.
         rows_T: rows on which it speaks; it is flat on all others.  None is all rows.
     """
 
     signal_T: FloatArray
-    scale: float
+    scale: float | FloatArray
     banded: bool
     reach: int
     rows_T: BoolArray | None = None
@@ -67,10 +69,11 @@ class Strategy:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Traded:
-    """What came of it on one zone."""
+    """What came of it on one zone; of a panel also in each market."""
 
     scores: dict[str, float]
     result: Backtest
+    each: Trade | None = None
 
 
 def ensemble(
@@ -85,44 +88,40 @@ def ensemble(
     Raises:
         DivergedError: a signal there is not finite.
     """
-    scale = signal_scale(np.mean(calibration, axis=0), usable_C)
-    if not np.isfinite(scale[0]):
-        raise DivergedError("signals on the calibration rows", got=str(scale[0]), expected="finite numbers")
-    return Speaker(signal_T=np.mean(signals, axis=0), scale=float(scale[0]), banded=True, reach=reach)
+    scale = usual_size(np.mean(calibration, axis=0), usable_C)
+    if not np.isfinite(scale).all():
+        raise DivergedError("signals on the calibration rows", got=str(scale), expected="finite numbers")
+    return Speaker(signal_T=np.mean(signals, axis=0), scale=scale, banded=True, reach=reach)
 
 
-def trade(data: Dataset, span: Span, voice: Speaker, *, rule: Rule, costs: Costs, train: Span) -> Traded:
+def trade(data: Market, span: Span, voice: Speaker, *, rule: Rule, costs: Costs, train: Span) -> Traded:
     """Trades signals over a zone, entered and left flat.
 
     Args:
         train: rows that set what an ordinary volatility is, for rules that target it.
     """
     rows = span.slice
-    usable_T = data.usable(voice.reach)[rows]
+    usable = data.usable(voice.reach)[..., rows]
     if voice.rows_T is not None:
-        usable_T = usable_T & voice.rows_T
+        usable = usable & voice.rows_T
+        if not usable.any():  # its regime did not come up: it stayed flat
+            return Traded(scores={}, result=flat(data, span, costs=costs))
     rule = rule if voice.banded else rule.without_band()
-    volatility_T = None
-    if rule.kind == "volatility_target":
-        volatility_T = relative_volatility(data.past_return_T, train=train.slice)[rows]
-    common: dict[str, Any] = {
-        "bar_return_T": data.bar_return_T[rows],
-        "realised_T": data.realised_T[rows],
-        "usable_T": usable_T,
-        "costs": costs,
-        "days_per_year": data.days_per_year,
-        "funding_T": None if data.funding_T is None else data.funding_T[rows],
-    }
-    position_NT = rule.positions(voice.signal_T, usable_T, scale=voice.scale, volatility_T=volatility_T)
-    result = backtest(position_NT, **common)
-    if voice.rows_T is not None and not usable_T.any():  # its regime did not come up: it stayed flat
-        return Traded(scores={}, result=result)
-    outcome_T = data.y_T[rows].astype(float) - (0.5 if data.kind == "binary" else 0.0)
-    table = score(
-        voice.signal_T, rule=rule, scale=voice.scale, outcome_T=outcome_T, volatility_T=volatility_T, **common
+    volatility = volatility_of(data, rule, train=train)
+    centre = 0.5 if data.kind == "binary" else 0.0
+    came = traded(
+        data,
+        span,
+        voice.signal_T,
+        usable=usable,
+        scale=voice.scale,
+        rule=rule,
+        costs=costs,
+        outcome=each(data, lambda m: m.y_T[rows].astype(float) - centre),
+        volatility=None if volatility is None else volatility[..., rows],
     )
-    scores = {name: float(values[0]) for name, values in table.items()}
-    return Traded(scores={k: v for k, v in scores.items() if np.isfinite(v)}, result=result)
+    scores = {k: v for k, v in came.scores.items() if np.isfinite(v)}
+    return Traded(scores=scores, result=came.result, each=came)
 
 
 def zone_scores(traded: Sequence[Traded], *, reps: int, seed: int) -> list[dict[str, float | None]]:

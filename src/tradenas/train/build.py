@@ -78,7 +78,12 @@ def usual_move(candles: Candles) -> FloatArray:
 
 
 def build_panel(
-    candles: Sequence[Candles], tables: Sequence[FeatureTable], target: Target, *, portfolio: Portfolio | None = None
+    candles: Sequence[Candles],
+    tables: Sequence[FeatureTable],
+    target: Target,
+    *,
+    portfolio: Portfolio | None = None,
+    funding: Sequence[Series | None] = (),
 ) -> tuple[Panel, IntArray]:
     """The same for several markets, on the union of their opening times; also those times.
 
@@ -90,6 +95,7 @@ def build_panel(
         candles: of each market, with one length of bar and one kind of calendar.
         tables: features of each, with the same columns.
         portfolio: how capital is shared; equally if not given.
+        funding: settled rates of each market, if any is to be charged.
 
     Raises:
         ConfigError: no market, two of one name, or bars or calendars that differ.
@@ -110,10 +116,10 @@ def build_panel(
     grid_T = np.unique(np.concatenate([c.open_time for c in candles]))
     step = candles[0].interval_ms * max(target.delay + 1, 2)
     markets, present = [], []
-    for own, table in zip(candles, tables, strict=True):
+    for own, table, rates in zip(candles, tables, funding or [None] * len(candles), strict=True):
         present_T = np.isin(grid_T, own.open_time)
         present.append(present_T)
-        markets.append(_laid_out(build_dataset(own, table, target), present_T, grid_T + step))
+        markets.append(_laid_out(build_dataset(own, table, target, funding=rates), present_T, grid_T + step))
     panel = Panel(
         symbols=tuple(c.symbol for c in candles),
         markets=tuple(markets),
@@ -141,6 +147,8 @@ def _laid_out(data: Dataset, present_T: BoolArray, later_T: IntArray) -> Dataset
         "bar_return_T": np.full(rows, np.nan),
         "realised_T": later_T.astype(np.int64),
     }
+    if data.funding_T is not None:
+        absent["funding_T"] = np.zeros(rows)
     for name, array in absent.items():
         array[present_T] = getattr(data, name)
-    return replace(data, **absent)
+    return replace(data, **absent)  # type: ignore[arg-type]  # arrays only; Dataset checks them

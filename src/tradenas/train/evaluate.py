@@ -175,16 +175,15 @@ class Evaluator:
         elif metric in AGREEMENT:
             value = agreement(metric, self.data, self.valid, signal, usable, self.outcome()[..., rows])
         else:
-            return_, realised = (each(self.data, lambda m, n=n: getattr(m, n)[rows]) for n in ("bar_return_T", "realised_T"))
+            return_ = each(self.data, lambda m: m.bar_return_T[rows])
+            realised = each(self.data, lambda m: m.realised_T[rows])
             if len(np.unique(realised[np.isfinite(return_)] // DAY_MS)) < 2:
                 return math.nan
             value = self.trade(signal, found.scale, usable)[metric]
         worth = merit({metric: float(value)}, metric)
         return worth if math.isfinite(worth) else math.nan
 
-    def signals(
-        self, network: Network, architecture: Architecture
-    ) -> tuple[FloatArray, float | FloatArray, BoolArray]:
+    def signals(self, network: Network, architecture: Architecture) -> tuple[FloatArray, float | FloatArray, BoolArray]:
         """Signals of one path on `valid`, their usual size on training rows, and the rows that count."""
         found = self._signals(
             network, hard(network.space, architecture), network.reach(architecture), "batch" in architecture.values()

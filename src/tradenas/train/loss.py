@@ -50,9 +50,8 @@ class Objective:
         Raises:
             ConfigError: no label there, or labels that never vary: there is nothing to learn.
         """
-        y, volatility = (
-            np.ravel(each(data, lambda m, name=name: getattr(m, name)[train.slice])) for name in ("y_T", "volatility_T")
-        )
+        y = np.ravel(each(data, lambda m: m.y_T[train.slice]))
+        volatility = np.ravel(each(data, lambda m: m.volatility_T[train.slice]))
         known = np.isfinite(y)
         y_R = y[known].astype(float)
         if len(y_R) < 2 or not float(y_R.std()) > 0:
@@ -89,7 +88,8 @@ class Objective:
             return output
         if not self.by_volatility:
             return output * self.scale
-        return output * each(data, lambda m: m.volatility_T[span.slice]) * self.scale
+        unit: FloatArray = each(data, lambda m: m.volatility_T[span.slice])
+        return output * unit * self.scale
 
     def loss(self, output: Tensor, label: Tensor, weight: Tensor) -> Tensor:
         """Mean loss over the rows with weight; rows of weight 0 may hold anything finite.

@@ -24,14 +24,22 @@ import numpy as np
 from tradenas.errors import ConfigError
 from tradenas.splits import Span
 from tradenas.train.backtest import (
-    DAY_MS, Backtest, Costs, Rule, backtest, check_finite, profit_scores, relative_volatility, signal_scale,
+    DAY_MS,
+    Backtest,
+    Costs,
+    Rule,
+    backtest,
+    check_finite,
+    profit_scores,
+    relative_volatility,
+    signal_scale,
 )  # fmt: skip
 from tradenas.train.dataset import Dataset
 from tradenas.train.metrics import correlation, ranks, sign_accuracy
 from tradenas.train.panel import Market, Panel
 from tradenas.typing import BoolArray, FloatArray
 
-__all__ = ["AGREEMENT", "Portfolio", "Trade", "agreement", "summed", "trade", "usual_size", "volatility_of"]
+__all__ = ["AGREEMENT", "Portfolio", "Trade", "agreement", "flat", "summed", "trade", "usual_size", "volatility_of"]
 
 #: How a signal and what came are compared, each (1, U) and (U,) to (1,).
 AGREEMENT: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
@@ -79,7 +87,8 @@ class Portfolio:
         whole_T = calm_AT.sum(axis=0)
         share_AT = np.divide(calm_AT, whole_T, out=np.zeros_like(calm_AT), where=whole_T > 0)
         set_T = np.arange(len(whole_T)) // self.rebalance * self.rebalance
-        return share_AT[:, set_T]
+        held_AT: FloatArray = share_AT[:, set_T]
+        return held_AT
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,7 +141,11 @@ def trade(
     results: list[Backtest | None] = []
     agreements: list[dict[str, float]] = []
     for a, market in enumerate(markets):
-        return_T, usable_T, signal_1T = market.bar_return_T[span.slice], usable_AT[a], signal_AT[a : a + 1].astype(float)
+        return_T, usable_T, signal_1T = (
+            market.bar_return_T[span.slice],
+            usable_AT[a],
+            signal_AT[a : a + 1].astype(float),
+        )
         check_finite(signal_1T[:, usable_T], 0, usable_T)
         outcome_T = return_T if outcome is None else np.atleast_2d(outcome)[a]
         agreements.append(
@@ -167,6 +180,27 @@ def trade(
     scores = {name: float(value[0]) for name, value in profit_scores(result).items()}
     scores |= {name: _over_markets(name, [g[name] for g in agreements], usable_AT) for name in AGREEMENT}
     return Trade(scores=scores, result=result, markets=tuple(results), agreements=tuple(agreements))
+
+
+def flat(data: Market, span: Span, *, costs: Costs) -> Backtest:
+    """Nothing held over a span: its days, and zeros."""
+    markets = (data,) if isinstance(data, Dataset) else data.markets
+    rows = span.slice
+    return summed(
+        [
+            backtest(
+                np.zeros(len(span)),
+                bar_return_T=market.bar_return_T[rows],
+                realised_T=market.realised_T[rows],
+                usable_T=np.zeros(len(span), bool),
+                costs=costs,
+                days_per_year=data.days_per_year,
+                funding_T=None if market.funding_T is None else market.funding_T[rows],
+            )
+            for market in markets
+            if np.isfinite(market.bar_return_T[rows]).any()
+        ]
+    )
 
 
 def agreement(name: str, data: Market, span: Span, signal: FloatArray, usable: BoolArray, outcome: FloatArray) -> float:

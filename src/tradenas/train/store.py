@@ -80,5 +80,5 @@ def load_dataset(path: Path) -> Market:
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise FolderError(str(path), got=f"{type(error).__name__}: {error}", expected="a dataset") from error
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
-    markets = tuple(Dataset(**table, **plain) for table in tables)
+    markets = tuple(Dataset(**table, **plain) for table in tables)  # type: ignore[arg-type]  # Dataset checks them
     return Panel(symbols=tuple(symbols), markets=markets, **shared) if symbols else markets[0]

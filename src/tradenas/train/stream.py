@@ -43,7 +43,7 @@ def stream(
 
 
 def measure(network: Network, x: torch.Tensor, mixture: Mixture, span: Span, *, reach: int) -> Moments:
-    """Batch-norm moments of one subnet over the rows of `span` (training rows), pooled in one pass, over markets too."""
+    """Batch-norm moments of one subnet over the rows of `span` (training rows) of all markets, pooled in one pass."""
     back = max(0, span.start - reach + 1)
     x_ATF = x[None] if x.ndim == 2 else x
     return network.measure(x_ATF[:, back : span.stop], mixture, scored=span.stop - span.start)

@@ -22,6 +22,7 @@ from tradenas.train.fit import Fitted, fit
 from tradenas.train.loop import Training
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Market
+from tradenas.train.portfolio import volatility_of
 from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
@@ -132,7 +133,9 @@ def tune_baseline(spec: JobSpec, folder: Path) -> dict[str, Any]:
     params, trials = spec.params, []
     data = load_dataset(find_input(spec, "dataset", folder))
     train, valid = Span(*params["train"]), Span(*params["valid"])
-    judge = scorer(data, valid, rule=Rule(**params["rule"]), costs=Costs(**params["costs"]), reach=params["reach"])
+    rule, costs = Rule(**params["rule"]), Costs(**params["costs"])
+    volatility_T = volatility_of(data, rule, train=train)
+    judge = scorer(data, valid, rule=rule, costs=costs, reach=params["reach"], volatility_T=volatility_T)
 
     def finite(scores: Mapping[str, float]) -> dict[str, float]:
         return {k: float(v) for k, v in scores.items() if np.isfinite(v)}
@@ -171,4 +174,5 @@ def fit_baseline(spec: JobSpec, folder: Path) -> dict[str, Any]:
         reach=params["reach"],
     )
     np.save(folder / "signal.npy", forecast.signal_T, allow_pickle=False)
-    return {"scale": forecast.scale, "banded": forecast.banded}
+    scale = forecast.scale.tolist() if isinstance(forecast.scale, np.ndarray) else forecast.scale
+    return {"scale": scale, "banded": forecast.banded}

@@ -43,8 +43,8 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture, SearchSpace
 from tradenas.splits import Span
 from tradenas.stats import mean_rank
-from tradenas.train.panel import Market
 from tradenas.train.loss import Objective
+from tradenas.train.panel import Market
 from tradenas.train.segments import Segments
 
 __all__ = ["PROXIES", "Proxy", "ProxyBatch", "best_first", "proxy_batch", "proxy_scores", "scores_of"]

@@ -11,8 +11,9 @@ import numpy as np
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.registry import did_you_mean
 from tradenas.splits import Span
-from tradenas.train.backtest import Costs, Rule, score, signal_scale
-from tradenas.train.dataset import Dataset, reachable
+from tradenas.train.backtest import Costs, Rule, signal_scale
+from tradenas.train.panel import Market, Panel, each
+from tradenas.train.portfolio import trade
 from tradenas.trials.baselines.baseline import Baseline, Params
 from tradenas.typing import FloatArray
 
@@ -26,13 +27,13 @@ class Forecast:
     """What a fitted baseline says about some rows.
 
     Attributes:
-        signal_T: one signal a row, 0 where there is not enough history.
-        scale: usual size of its signal on training rows, for the no-trade band.
+        signal_T: one signal a row, 0 where there is not enough history; (A, T) of a panel.
+        scale: usual size of its signal on training rows, for the no-trade band; one for each market of a panel.
         banded: False if the band must not apply.
     """
 
     signal_T: FloatArray
-    scale: float
+    scale: float | FloatArray
     banded: bool
 
     def rule(self, rule: Rule) -> Rule:
@@ -58,9 +59,11 @@ class TunedBaseline:
 
 
 def fit_forecast(
-    baseline: Baseline, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
+    baseline: Baseline, data: Market, train: Span, predict: Span, *, params: Params, seed: int, reach: int
 ) -> Forecast:
     """Fits on `train` once; answers for `predict` and measures the scale on the end of `train`.
+
+    On a panel it is fitted to each market by itself, with the same settings.
 
     The scale is the mean |signal| over the last fifth of `train` (at most 4,096 rows): the part that early stopping
     holds out, where a model that learned its rows by heart does not look surer than it is.
@@ -68,6 +71,13 @@ def fit_forecast(
     Raises:
         ConfigError, DivergedError: as `Baseline.fit_signal`.
     """
+    if isinstance(data, Panel):
+        apart = [fit_forecast(baseline, m, train, predict, params=params, seed=seed, reach=reach) for m in data.markets]
+        return Forecast(
+            signal_T=np.stack([f.signal_T for f in apart]),
+            scale=np.array([f.scale for f in apart]),
+            banded=baseline.banded,
+        )
     tail = Span(train.stop - min(MAX_SCALE_ROWS, math.ceil(len(train) / 5)), train.stop)
     both = Span(min(tail.start, predict.start), max(tail.stop, predict.stop))
     signal_T = baseline.fit_signal(data, train, both, params=params, seed=seed, reach=reach)
@@ -81,42 +91,41 @@ def fit_forecast(
 
 
 def scorer(
-    data: Dataset, rows: Span, *, rule: Rule, costs: Costs, reach: int, volatility_T: FloatArray | None = None
+    data: Market, rows: Span, *, rule: Rule, costs: Costs, reach: int, volatility_T: FloatArray | None = None
 ) -> Callable[[Forecast], dict[str, float]]:
-    """A function that trades a forecast of `rows` and returns its scores as numbers (see `train.backtest.score`).
+    """A function that trades a forecast of `rows` and returns its scores as numbers (see `train.portfolio.trade`).
 
     Accuracy is counted against the label's direction: above one half if binary, above 0 if not.  Rows without a label
     (a price that came back to where it was has no direction) are traded like any other: going flat there would be
     knowing the future, and paying for it.
 
     Args:
-        volatility_T: relative volatility of all rows of `data`, for rules that target it.
+        volatility_T: relative volatility of all rows of `data` (each market's), for rules that target it.
     """
-    tradable_T = (reachable(data.gap_T, data.ready_T, reach) & np.isfinite(data.bar_return_T))[rows.slice]
-    label_T = data.y_T[rows.slice].astype(np.float64) - (0.5 if data.kind == "binary" else 0.0)
+    usable = data.usable(reach)[..., rows.slice]
+    centre = 0.5 if data.kind == "binary" else 0.0
+    label: FloatArray = each(data, lambda m: m.y_T[rows.slice].astype(np.float64) - centre)
+    volatility = None if volatility_T is None else volatility_T[..., rows.slice]
 
     def judge(forecast: Forecast) -> dict[str, float]:
-        scores = score(
+        return trade(
+            data,
+            rows,
             forecast.signal_T,
-            bar_return_T=data.bar_return_T[rows.slice],
-            realised_T=data.realised_T[rows.slice],
-            usable_T=tradable_T,
-            rule=forecast.rule(rule),
+            usable=usable,
             scale=forecast.scale,
+            rule=forecast.rule(rule),
             costs=costs,
-            days_per_year=data.days_per_year,
-            outcome_T=label_T,
-            volatility_T=None if volatility_T is None else volatility_T[rows.slice],
-            funding_T=None if data.funding_T is None else data.funding_T[rows.slice],
-        )
-        return {name: float(value[0]) for name, value in scores.items()}
+            outcome=label,
+            volatility=volatility,
+        ).scores
 
     return judge
 
 
 def tune(
     baseline: Baseline,
-    data: Dataset,
+    data: Market,
     fold_train: Span,
     fold_valid: Span,
     budget: int,
