@@ -20,7 +20,9 @@ from tradenas.errors import ConfigError, MissingExtra, TradenasError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Say", "check", "cite", "demo", "fetch", "guarded", "parse_changes", "report", "resume", "run"]
+__all__ = [
+    "Say", "check", "cite", "compare", "demo", "fetch", "guarded", "parse_changes", "report", "resume", "run", "watch",
+]  # fmt: skip
 
 FAULT, USAGE, NO_EDGE, INTERRUPTED = 1, 2, 3, 130
 
@@ -230,6 +232,33 @@ def _shown(say: Say, folder: Path) -> int:
     facts = jsonlib.loads(verdict.read_text(encoding="utf-8")) if verdict.exists() else {"verdict": None}
     say.result({"folder": folder, "report": page, **facts})
     return NO_EDGE if facts["verdict"] in ("NO EDGE", "NO EVIDENCE") else 0
+
+
+def compare(say: Say, folders: list[Path]) -> int:
+    """Shows runs beside each other."""
+    from tradenas.cli.tables import comparison_table
+    from tradenas.report.compare import compare_runs
+
+    found = compare_runs(folders)
+    say.out().print(comparison_table(found))
+    for together in found.together:
+        say.out().print(together.words, markup=False, highlight=False)
+    say.result(found.to_json())
+    return 0
+
+
+def watch(say: Say, folder: Path, *, once: bool) -> int:
+    """Shows how far a run is, until it has a verdict."""
+    from tradenas.cli.watch import follow, glance
+
+    seen = glance(folder)
+    if say.json:
+        say.result(seen.to_json())
+    elif once:
+        say.out().print(seen)
+    else:
+        follow(folder)
+    return 0
 
 
 def cite(say: Say, folder: Path) -> int:

@@ -114,6 +114,29 @@ def report(folder: RunPath, json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Two or more run folders.")],
+    json: Json = False,
+) -> None:
+    """Put runs beside each other: figures, settings that differ, and their champions in one test."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.compare(say, folders))
+
+
+@app.command()
+def watch(
+    folder: RunPath,
+    once: Annotated[bool, typer.Option("--once", help="One look, instead of until the verdict is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Follow a run that another terminal, or another user, has started."""
+    from tradenas.cli import actions
+
+    actions.guarded(json, lambda say: actions.watch(say, folder, once=once))
+
+
+@app.command()
 def demo(
     sample: Annotated[
         str, typer.Option(help="sp500, nasdaq or eurusd: candles that come with a dependency.")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rich.table import Table
+from rich.text import Text
 
 from tradenas.data import Audit, ReadReport
+from tradenas.report.compare import Comparison
+from tradenas.report.markup import printable
 
-__all__ = ["audit_table"]
+__all__ = ["audit_table", "comparison_table"]
 
 
 def _day(ms: int) -> str:
@@ -40,4 +43,18 @@ def audit_table(seen: Audit, reading: ReadReport | None) -> Table:
         table.add_row(name, text)
     for finding in seen.findings:
         table.add_row(finding.level, finding.text, style={"error": "bold red", "warning": "yellow"}.get(finding.level))
+    return table
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Runs as columns; figures first, then the settings that differ."""
+    table = Table(title=f"{len(found.runs)} runs")
+    table.add_column("", style="dim")
+    for name in found.runs:
+        table.add_column(Text(printable(name)), overflow="fold")
+    for i, rows in enumerate((found.rows, found.changed)):
+        for name, values in rows.items():
+            table.add_row(Text(printable(name)), *(Text(printable(value)) for value in values))
+        if i == 0:
+            table.add_section()
     return table
