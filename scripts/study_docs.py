@@ -106,7 +106,8 @@ def table(kind: type[Any], defaults: Any, base: Any = None) -> list[str]:
     rows = ["| key | default | meaning |", "| --- | --- | --- |"]
     for part in fields(kind):
         value = getattr(defaults, part.name, default_of(part))
-        if is_dataclass(value) or (hasattr(base, part.name) and getattr(base, part.name) == value):
+        shared = hasattr(base, part.name) and getattr(base, part.name) == value
+        if is_dataclass(value) or repeated(hints[part.name]) or shared:
             continue
         if part.name not in told and part.name != "kind":
             raise SystemExit(f"{kind.__module__}.{kind.__name__}: the docstring does not say what {part.name!r} is")
@@ -115,6 +116,12 @@ def table(kind: type[Any], defaults: Any, base: Any = None) -> list[str]:
         meaning = told.get(part.name, "which of the registered kinds this section is.")
         rows.append(f"| `{part.name}` | {written(value)} | {_cell(meaning)}{choices} |")
     return rows
+
+
+def repeated(hint: Any) -> Any:
+    """The dataclass of a field that holds any number of them, as `[[...]]` writes it; None for other fields."""
+    inner = get_args(hint)[:1]
+    return inner[0] if inner and is_dataclass(inner[0]) else None
 
 
 def _cell(text: str) -> str:
@@ -128,6 +135,8 @@ def section(path: str, kind: type[Any], defaults: Any, about: str = "", base: An
     lines = ["", f"## `[{path}]`{about}" if path else "## Top of the file", "", first, "", *table(kind, defaults, base)]
     for part in fields(kind):
         value = getattr(defaults, part.name, default_of(part))
+        if each := repeated(get_type_hints(kind)[part.name]):
+            lines += section(f"[{path}.{part.name}]", each, each, ", any number of times")
         if is_dataclass(value) and not isinstance(value, type):
             inner = f"{path}.{part.name}" if path else part.name
             if inner == "search.find" and base is None:

@@ -245,6 +245,38 @@ class TestFetch:
         code, again = told(*words)
         assert (code, again["rows"]) == (0, 240)
 
+    def test_funding_comes_beside_the_candles_and_a_study_finds_it(self, server, tmp_path):
+        words = ["fetch", "BTCUSDT", "--interval", "60", "--start", "2025-01-01", "--end", "2025-01-11",
+                 "--out", tmp_path / "btc.parquet", "--store", tmp_path / "candles"]  # fmt: skip
+        facts = told(*words)[1]
+        assert facts["funding"] == str(tmp_path / "btc-funding.parquet")
+        study = tmp_path / "study.toml"
+        said = {}
+        for where in ("btc-funding.parquet", "bybit"):
+            study.write_text(f'[data]\nsource = "btc.parquet"\nfunding = "{where}"\n')
+            code, seen = told("check", study)
+            assert (code, seen["rows"], seen["beside"][0]["columns"]) == (0, 240, ["funding_rate"])
+            said[where] = seen["beside"][0]
+        assert said["bybit"].pop("path") == "candles/linear-BTCUSDT-funding/funding.parquet"
+        said["btc-funding.parquet"].pop("path")
+        assert said["bybit"] == said["btc-funding.parquet"]
+        assert said["bybit"]["rows"] == 30
+        code, out, _ = call("check", study)
+        assert (code, "funding funding_rate: 30 values" in out) == (0, True)
+        assert told(*words, "--no-funding")[1]["funding"] is None
+
+    def test_a_study_whose_funding_has_a_hole_is_not_fit(self, server, tmp_path):
+        import polars as pl
+
+        told("fetch", "BTCUSDT", "--interval", "60", "--start", "2025-01-01", "--end", "2025-01-11",
+             "--out", tmp_path / "btc.parquet", "--store", tmp_path / "store")  # fmt: skip
+        rates = pl.read_parquet(tmp_path / "btc-funding.parquet")
+        pl.concat([rates[:9], rates[10:]]).write_parquet(tmp_path / "holed.parquet")
+        (tmp_path / "study.toml").write_text('[data]\nsource = "btc.parquet"\nfunding = "holed.parquet"\n')
+        code, fault = told("check", tmp_path / "study.toml")
+        assert (code, fault["error"]) == (1, "CandleError")
+        assert "none between" in fault["message"]
+
     def test_a_symbol_that_is_not_there(self, server, tmp_path):
         code, fault = told("fetch", "NOSUCH", "--start", "2025-01-01", "--end", "2025-01-02",
                            "--out", tmp_path / "x.parquet", "--store", tmp_path / "store")  # fmt: skip

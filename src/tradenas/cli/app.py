@@ -43,7 +43,9 @@ def fetch(
     end: Annotated[str | None, typer.Option(help="Day after the last, UTC; now if not given.")] = None,
     store: Annotated[Path, typer.Option(help="Folder of the monthly files that a resume builds on.")] = Path("candles"),
     testnet: Annotated[bool, typer.Option(help="Ask the test network; never mixed with the real one.")] = False,
-    funding: Annotated[bool, typer.Option(help="Fetch funding rates beside the candles.")] = False,
+    funding: Annotated[
+        bool | None, typer.Option(help="Settled funding rates too, in OUT-funding.parquet; if not said, of perpetuals.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Download candles from Bybit V5; what was interrupted resumes."""
@@ -52,14 +54,23 @@ def fetch(
     actions.guarded(
         json,
         lambda say: actions.fetch(
-            say, symbol, category, interval, start, end, out, store, testnet=testnet, funding=funding
+            say,
+            symbol,
+            category,
+            interval,
+            start,
+            end,
+            out,
+            store,
+            testnet=testnet,
+            funding=funding,
         ),
     )
 
 
 @app.command()
 def check(
-    source: Annotated[str, typer.Argument(help="A candle file, or sample:NAME.")],
+    source: Annotated[str, typer.Argument(help="A candle file, sample:NAME, or a study file (TOML) and all it reads.")],
     symbol: Annotated[str, typer.Option(help="Which market of a file that holds several.")] = "",
     features: Annotated[
         str | None, typer.Option(help="FILE.py:FUNCTION of a feature of yours, to be tested for looking ahead.")

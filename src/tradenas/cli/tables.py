@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +13,7 @@ from tradenas.data import Audit, ReadReport
 from tradenas.report.compare import Comparison
 from tradenas.report.markup import printable
 
-__all__ = ["audit_table", "comparison_table"]
+__all__ = ["audit_table", "beside_line", "comparison_table"]
 
 
 def _day(ms: int) -> str:
@@ -58,3 +60,12 @@ def comparison_table(found: Comparison) -> Table:
         if i == 0:
             table.add_section()
     return table
+
+
+def beside_line(about: Mapping[str, Any]) -> str:
+    """One file beside the candles, in a line."""
+    span = f"{_day(about['first'])} to {_day(about['last'])} UTC"
+    return (
+        f"{about['kind']} {', '.join(about['columns'])}: {about['rows']:,} values in {about['path']}, {span}, usually "
+        f"every {about['usual_step_ms'] / 60_000:g} min; fresh at {about['fresh']:.2%} of the candles"
+    )

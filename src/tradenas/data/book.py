@@ -28,9 +28,11 @@ from tradenas.data.series import Series
 from tradenas.errors import CandleError
 from tradenas.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["book_series"]
+__all__ = ["TOP", "book_series"]
 
 BPS = 1e4
+#: Columns of the best level, as `book_series` orders them.
+TOP = ("spread", "imbalance", "microprice")
 #: `bid_price`, `best_ask_qty`, `bid_px_00`, `asks[0].amount`, `ask2_size`: side, level before or after, what.
 HEADER = re.compile(r"^(?:best)?(bid|ask)s?(\d*)(price|px|size|sz|qty|quantity|amount|volume)?(\d*)$")
 PRICES = ("price", "px", "")
@@ -64,7 +66,7 @@ def book_series(columns: Columns, *, name: str, levels: int = 1, max_age_ms: int
     spread = BPS * (ask_KL[:, 0] - bid_KL[:, 0]) / mid_K
     weighted = ask_KL[:, 0] * bid_size_KL[:, 0] + bid_KL[:, 0] * ask_size_KL[:, 0]
     weighted /= bid_size_KL[:, 0] + ask_size_KL[:, 0]
-    made = {"spread": spread, "imbalance": first, "microprice": BPS * (weighted / mid_K - 1.0)}
+    made = dict(zip(TOP, (spread, first, BPS * (weighted / mid_K - 1.0)), strict=True))
     if levels > 1:
         made[f"depth{levels}"] = _imbalance(bid_size_KL, ask_size_KL)
     return [

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from tradenas.atomic import read_json, sha256_file
-from tradenas.data.book import book_series
+from tradenas.data.book import TOP, book_series
 from tradenas.data.columns import KNOWN_AT, Columns, read_columns
 from tradenas.data.headers import FIELDS, plain
 from tradenas.data.series import Series
 from tradenas.errors import CandleError, ConfigError, FolderError
 
-__all__ = ["FUNDING", "Extra", "funding_file", "read_extra", "read_funding"]
+__all__ = ["FUNDING", "FUNDING_GROUP", "Extra", "funding_file", "read_extra", "read_funding"]
 
 #: Name and group of the column that a study with funding has.
 FUNDING, FUNDING_GROUP = "funding_rate", "funding"
@@ -32,7 +32,7 @@ class Extra:
         path: CSV, Parquet or feather; relative to the study file.  Where it has a column of symbols, each market takes
             its own rows.
         name: of the column, and of its group; `book` for order books.
-        kind: `series` (a time and a value) or `book` (a time, prices and sizes of bids and asks: see `docs/data.md`).
+        kind: `series` (a time and a value) or `book` (a time, prices and sizes of bids and asks).
         column: header of the value; where it is not given, `value`, `rate`, the name itself, or the only one there is.
         symbol: whose rows to take; the market's own if not given.  Another market's value is as good a feature.
         levels: of a book: levels to read.  More than one adds the imbalance of so much depth.
@@ -67,6 +67,17 @@ class Extra:
             )
         if self.kind == "book" and self.column:
             raise ConfigError("data.extra.column", got=repr(self.column), expected="none: a book has several")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that it makes.
+
+        >>> Extra(path="x.csv", kind="book", levels=5, age=True).columns
+        ('book_spread', 'book_imbalance', 'book_microprice', 'book_depth5', 'book_age')
+        """
+        of_book = [*TOP, *([f"depth{self.levels}"] if self.levels > 1 else [])] if self.kind == "book" else []
+        names = tuple(f"{self.group}_{what}" for what in of_book) or (self.group,)
+        return (*names, f"{self.group}_age") if self.age else names
 
     @property
     def group(self) -> str:

@@ -37,7 +37,7 @@ def joined(series: Sequence[Series], *, group: str, age: bool = False) -> tuple[
     """
     columns = [_column(one, one.name, group, aged=False) for one in series]
     if age:
-        columns.append(_column(series[0], f"{series[0].name if len(series) == 1 else group}_age", group, aged=True))
+        columns.append(_column(series[0], f"{group}_age", group, aged=True))
     return tuple(columns)
 
 

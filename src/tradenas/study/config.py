@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tradenas.atomic import canonical_json
-from tradenas.data import Repairs
+from tradenas.data import Extra, Repairs
+from tradenas.data.extra import FUNDING, FUNDING_GROUP
 from tradenas.errors import ConfigError
 from tradenas.features import DEFAULT_INDICATORS, INDICATORS, TRANSFORMS, Target
-from tradenas.registry import Registry
+from tradenas.registry import Registry, did_you_mean
 from tradenas.search.base import METHODS, Method
 from tradenas.search.methods import Sandwich
 from tradenas.search.parts.causes import CauseBudget
@@ -56,7 +57,11 @@ class DataConfig:
         resample: minutes of the candles to make out of the file's, e.g. 60; 0 takes them as they are.
         bars: number of candles of a planted market.
         seed: of a planted market.
+        funding: settled rates of a perpetual: a file (a time and a rate), a folder that `tradenas fetch` stores into,
+            or `bybit` for its usual one, `candles`.  They are charged to whoever holds a position when they are
+            settled, and are a column, `funding_rate`, of the group `funding`.  Empty charges nothing.
         repairs: what may be changed in the file; see `tradenas.data.Repairs`.
+        extra: files of values with their own times.
     """
 
     source: str = "sample:sp500"
@@ -64,7 +69,17 @@ class DataConfig:
     resample: int = 0
     bars: int = 30_000
     seed: int = 0
+    funding: str = ""
     repairs: Repairs = field(default_factory=Repairs)
+    extra: tuple[Extra, ...] = ()
+
+    @property
+    def extra_columns(self) -> dict[str, str]:
+        """Columns that come besides the indicators, and the group of each."""
+        own = {FUNDING: FUNDING_GROUP} if self.funding else {}
+        names = [*own, *(name for extra in self.extra for name in extra.columns)]
+        _distinct("data.extra", names)
+        return {**own, **{name: extra.group for extra in self.extra for name in extra.columns}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +87,14 @@ class FeatureConfig:
     """Which columns.
 
     Attributes:
-        indicators: names from `tradenas.features.INDICATORS`.
+        indicators: names from `tradenas.features.INDICATORS`.  Columns of `data.funding` and `data.extra` come besides.
+        without: columns to leave out after all, such as `funding_rate` where funding is to be paid but not looked at.
         window: trailing rows of the transforms.  Which transforms are on offer is the space's affair; the table holds a
             block of columns for each: indicators x transforms x 4 bytes a row.
     """
 
     indicators: tuple[str, ...] = tuple(str(name) for name in DEFAULT_INDICATORS)
+    without: tuple[str, ...] = ()
     window: int = 100
 
     def __post_init__(self) -> None:
@@ -250,7 +267,7 @@ class StudyConfig:
 
         for name in self.space.blocks:
             TRANSFORMS[name]
-        self.space.space({name: INDICATORS[name].group for name in self.features.indicators})  # names it does not know
+        self.space.space(self.columns)  # names it does not know
         self._check_finalists()
 
     def _check_finalists(self) -> None:
@@ -262,7 +279,7 @@ class StudyConfig:
                 expected="a search that ranks by something cheaper than training alone, whose coupling can be measured",
                 fix="fix the number of finalists with trials.top_k",
             )
-        space = self.space.space({name: INDICATORS[name].group for name in self.features.indicators})
+        space = self.space.space(self.columns)
         size = space.restrict({c.name: c.options[:1] for c in space.choices if c.name.endswith("/dropout")}).size()
         if self.trials.top_k > size:
             raise ConfigError(
@@ -271,6 +288,19 @@ class StudyConfig:
                 expected=f"at most {size:,}, the number of different networks in the space",
                 fix="lower it, or offer more",
             )
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Every feature of the study, and the group of each."""
+        own = {name: INDICATORS[name].group for name in self.features.indicators}
+        known = {**own, **self.data.extra_columns}
+        for name in self.features.without:
+            if name not in known:
+                raise ConfigError(
+                    "features.without", got=repr(name), expected="a column", fix=did_you_mean(name, list(known))
+                )
+        _distinct("features.indicators", [*own, *self.data.extra_columns])
+        return {name: group for name, group in known.items() if name not in self.features.without}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, every default written out."""
@@ -289,6 +319,9 @@ class StudyConfig:
         decisive["threads"] = self.runner.threads
         if not self.regimes.enabled:
             del decisive["regimes"]
+        for section, key in (("data", "funding"), ("data", "extra"), ("features", "without")):
+            if not decisive[section][key]:  # what is not asked for changes no number
+                del decisive[section][key]
         if not self.space.column_ops:
             del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]
@@ -391,6 +424,10 @@ def _unknown(kind: Any, plain: Any, path: str, faults: list[str], known: Mapping
     Args:
         known: classes of the sections that have a `kind`, by their place.
     """
+    inner = typing.get_args(kind)[:1]
+    if isinstance(plain, list) and inner and is_dataclass(inner[0]):
+        for number, item in enumerate(plain):
+            _unknown(inner[0], item, f"{path}{number}.", faults, known)
     if not is_dataclass(kind) or not isinstance(plain, dict):
         return
     hints = typing.get_type_hints(kind)

@@ -77,7 +77,11 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
     told = verdict.to_json()
     told |= {
         "champion": {"name": champion, "digest": rows[at]["digest"]},
-        "costs": {"taker_bps": config.costs.taker_bps, "slippage_bps": config.costs.slippage_bps},
+        "costs": {
+            "taker_bps": config.costs.taker_bps,
+            "slippage_bps": config.costs.slippage_bps,
+            **({"funding": True} if config.data.funding else {}),
+        },
         "band": config.rule.band,
         "rule": config.rule.kind,
         **cost_sweep(bench, opened, voices[champion][0]),
@@ -191,7 +195,10 @@ def ruled(
 
 
 def cost_sweep(bench: Bench, span: Span, voice: Speaker) -> dict[str, Any]:
-    """The champion's vault at other costs; positions are the same, only what they cost changes."""
+    """The champion's vault at other costs; positions are the same, only what they cost changes.
+
+    Funding is paid at all of them: break-even is what trading may cost once it is.
+    """
     points = []
     for bps in SWEEP_BPS:
         one = trade(
@@ -203,6 +210,6 @@ def cost_sweep(bench: Bench, span: Span, voice: Speaker) -> dict[str, Any]:
             train=bench.zones.search,
         )
         points.append({"bps": bps, "sharpe": one.scores["sharpe"], "total_net": one.scores["total_net"]})
-    gross = points[0]["total_net"]
-    slope = (gross - points[-1]["total_net"]) / SWEEP_BPS[-1]
-    return {"cost_sweep": points, "break_even_bps": gross / slope if slope > 0 and gross > 0 else None}
+    free = points[0]["total_net"]
+    slope = (free - points[-1]["total_net"]) / SWEEP_BPS[-1]
+    return {"cost_sweep": points, "break_even_bps": free / slope if slope > 0 and free > 0 else None}

@@ -13,6 +13,7 @@ from tradenas.features import build_table
 from tradenas.nn import Network
 from tradenas.splits import Zones, make_zones
 from tradenas.study.config import DataConfig, StudyConfig
+from tradenas.study.extras import load_beside, refuse_changed, told, wanted
 from tradenas.study.folder import RunFolder
 from tradenas.study.regimes import label_rows
 from tradenas.study.searching import search_fold
@@ -51,8 +52,9 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
     """
     file = source_file(config.data.source, base=base)
     if folder.data.exists():
-        before = folder.read(folder.data)["file_sha256"]
-        if file is not None and file.exists() and sha256_file(file) != before:
+        began = folder.read(folder.data)
+        refuse_changed(began.get("extra_files", {}), base=base, folder=folder.path)
+        if file is not None and file.exists() and sha256_file(file) != began["file_sha256"]:
             raise FolderError(
                 str(folder.path),
                 got=f"{config.data.source} with other content than this run began with",
@@ -66,13 +68,14 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         if not seen.ok:
             worst = next(f for f in seen.findings if f.level == "error")
             raise CandleError(config.data.source, got=worst.text, expected="candles fit for use", fix="tradenas check")
+        beside = load_beside(config.data, candles, base=base)
         table = build_table(
             candles,
-            indicators=config.features.indicators,
+            indicators=wanted(config, beside),
             transforms=config.space.blocks,
             window=config.features.window,
         )
-        data = build_dataset(candles, table, config.target)
+        data = build_dataset(candles, table, config.target, funding=beside.funding)
         zones = zones_of(config, data)
         regimes: dict[str, Any] = {}
         if config.regimes.enabled:
@@ -82,7 +85,8 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         save_dataset(cut(data, zones.selection.stop), folder.open_rows)
         save_dataset(data, folder.all_rows)
         about = _about(config, candles, report, seen.to_json(), data, zones)
-        write_json(folder.data, {**about, **regimes, "file_sha256": None if file is None else sha256_file(file)})
+        about |= {**regimes, **told(config, candles, beside, data)}
+        write_json(folder.data, {**about, "file_sha256": None if file is None else sha256_file(file)})
 
 
 def zones_of(config: StudyConfig, data: Dataset) -> Zones:

@@ -9,7 +9,7 @@ import numpy as np
 from tradenas.errors import ConfigError
 from tradenas.registry import did_you_mean
 
-__all__ = ["COSTS", "Costs", "costs_named"]
+__all__ = ["COSTS", "Costs", "costs_named", "perpetual"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,15 @@ COSTS: dict[str, Costs] = {
     "none": Costs(taker_bps=0.0, slippage_bps=0.0),
 }
 """Cost presets by name: VIP 0 fees of Bybit as of May 2026, a cheap stock broker, and nothing at all."""
+
+
+def perpetual(costs: Costs) -> bool:
+    """Whether these are the fees of a perpetual, on which funding is paid besides.
+
+    >>> perpetual(COSTS["bybit_perp_maker"]), perpetual(COSTS["bybit_spot"])
+    (True, False)
+    """
+    return any(costs == preset for name, preset in COSTS.items() if "_perp_" in name)
 
 
 def costs_named(name: str) -> Costs:
