@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tradenas.errors import ConfigError
-from tradenas.nn import Layout, Network
+from tradenas.nn import Layout, Network, soft
 from tradenas.space import Chain
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule, score, signal_scale
@@ -143,3 +143,39 @@ def test_a_zone_in_which_nothing_can_be_traded_gives_no_trading_scores(network):
     data = replace(DATA, gap_T=np.r_[np.zeros(950, bool), np.ones(550, bool)])
     (told,) = evaluator(data).score_paths(network, [SPACE.smallest()])
     assert told == {}
+
+
+@pytest.mark.parametrize("pick", ["smallest", "largest"])
+def test_a_mixture_that_is_an_architecture_scores_as_its_path(network, pick):
+    """Weights of 0 and 1, with and without batch norms."""
+    a, judge = getattr(SPACE, pick)(), evaluator()
+    assert ("batch" in a.values()) == (pick == "largest")
+    heard = judge.hear(network, soft(SPACE, a), reach=network.reach(a))
+    want = judge.score_paths(network, [a])[0]
+    assert judge.scores_of(heard) == pytest.approx(want, rel=1e-4)
+    parts = judge.parts_of(heard, "ic", reach=network.reach(a), parts=5)
+    np.testing.assert_allclose(parts, judge.part_merits(network, [a], "ic", parts=5)[0], rtol=1e-4)
+
+
+def test_a_mixture_between_two_architectures_is_neither(network):
+    a, b = SPACE.smallest(), SPACE.largest()
+    half = {n: (w + soft(SPACE, b)[n]) / 2 for n, w in soft(SPACE, a).items()}
+    judge = evaluator()
+    losses = [judge.scores_of(judge.hear(network, m, reach=network.reach()))["loss"] for m in
+              (half, soft(SPACE, a), soft(SPACE, b))]  # fmt: skip
+    assert len({round(loss, 5) for loss in losses}) == 3
+
+
+@pytest.mark.parametrize("kind", ["forward_return", "binary", "regression"])
+def test_signals_that_are_known_already_are_scored_like_those_just_heard(network, kind):
+    """The loss too, though a signal is in units of the label and the loss is not."""
+    if kind == "binary":
+        data = replace(DATA, kind="binary", y_T=np.where(np.isfinite(DATA.y_T), DATA.y_T > 0, np.nan).astype(np.float32))
+    else:
+        data = replace(DATA, centre_labels=kind == "regression")
+    judge, a = evaluator(data), SPACE.smallest()
+    signal_T, scale, _ = judge.signals(network, a)
+    found = judge.known(signal_T, scale, reach=network.reach(a))
+    assert judge.scores_of(found) == pytest.approx(judge.score_paths(network, [a])[0], rel=1e-5)
+    again = judge.parts_of(found, "loss", reach=network.reach(a), parts=4)
+    np.testing.assert_allclose(again, judge.part_merits(network, [a], "loss", parts=4)[0], rtol=1e-5)

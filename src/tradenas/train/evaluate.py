@@ -26,7 +26,7 @@ from tradenas.train.portfolio import AGREEMENT, agreement, trade, usual_size, vo
 from tradenas.train.stream import measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
-__all__ = ["METRICS", "Evaluator", "Scores", "by_regime", "merit"]
+__all__ = ["METRICS", "Evaluator", "Scores", "Signals", "by_regime", "merit"]
 
 Scores = dict[str, float]
 
@@ -68,8 +68,12 @@ def by_regime(scores: Scores) -> tuple[Scores, dict[str, Scores]]:
     return whole, parts
 
 
-class _Signals(NamedTuple):
-    """Of the rows of `valid`: (T,), or (A, T) of a panel with a scale for each market."""
+class Signals(NamedTuple):
+    """What somebody says of the rows of `Evaluator.valid`, from `hear` or `known`, to be scored.
+
+    (T,), or (A, T) of a panel with a scale for each market: signals, their usual size on training rows, the rows that
+    count; losses; and what the network put out.
+    """
 
     signal: FloatArray
     scale: float | FloatArray
@@ -154,17 +158,35 @@ class Evaluator:
         How much a merit varies from part to part says how sure it is.  What is of days (Sharpe ratio, profit factor)
         needs two of them in a part, and starts flat in each.
         """
-        edges = np.linspace(self.valid.start, self.valid.stop, parts + 1).round().astype(int).tolist()
-        apart = [replace(self, valid=Span(low, high)) for low, high in pairwise(edges) if low < high]
         told = np.empty((0, parts))
         for architecture in architectures:
             reach = network.reach(architecture)
             found = self._signals(network, hard(network.space, architecture), reach, "batch" in architecture.values())
-            row = [part._part_merit(found, metric, self.valid.start, reach) for part in apart]
-            told = np.vstack([told, row + [math.nan] * (parts - len(row))])
+            told = np.vstack([told, self.parts_of(found, metric, reach=reach, parts=parts)])
         return told
 
-    def _part_merit(self, found: _Signals, metric: str, first: int, reach: int) -> float:
+    def parts_of(self, found: Signals, metric: str, *, reach: int, parts: int) -> FloatArray:
+        """Merits of signals on each of `parts` consecutive parts of `valid`, (parts,); see `part_merits`."""
+        edges = np.linspace(self.valid.start, self.valid.stop, parts + 1).round().astype(int).tolist()
+        apart = [replace(self, valid=Span(low, high)) for low, high in pairwise(edges) if low < high]
+        row = [part._part_merit(found, metric, self.valid.start, reach) for part in apart]
+        return np.array(row + [math.nan] * (parts - len(row)))
+
+    def hear(self, network: Network, mixture: Mixture, *, reach: int) -> Signals:
+        """What a network says under a mixture, be it one of weights for all options, which is no architecture."""
+        return self._signals(network, mixture, reach, any("batch" in c.options for c in network.space.choices))
+
+    def known(self, signal: FloatArray, scale: float | FloatArray, *, reach: int) -> Signals:
+        """Signals on the rows of `valid` that somebody has given already, of the usual size `scale`."""
+        output = self.objective.output(signal, self.data, self.valid).astype(np.float32)
+        loss = {"loss": mean_loss(self.objective, self.data, self.valid, output, reach)}
+        return Signals(signal, scale, self.data.usable(reach)[..., self.valid.slice], loss, output)
+
+    def scores_of(self, found: Signals) -> Scores:
+        """Scores of signals, finite ones only."""
+        return self._scored([found])[0]
+
+    def _part_merit(self, found: Signals, metric: str, first: int, reach: int) -> float:
         """Of signals whose first row is `first`, on the rows of `valid`."""
         own, rows = slice(self.valid.start - first, self.valid.stop - first), self.valid.slice
         signal, usable = found.signal[..., own], found.usable[..., own]
@@ -192,7 +214,7 @@ class Evaluator:
 
     def _signals(
         self, network: Network, mixture: Mixture, reach: int, batch_norm: bool, moments: Moments | None = None
-    ) -> _Signals:
+    ) -> Signals:
         calibration = Span(max(self.train.start, self.train.stop - self.calibration), self.train.stop)
         x, first = self._rows(reach)
 
@@ -207,7 +229,7 @@ class Evaluator:
         usable = self.data.usable(reach)
         size = len(calibration)
         later = self.valid.start - both.start
-        return _Signals(
+        return Signals(
             signal[..., later:],
             usual_size(signal[..., :size], usable[..., calibration.slice]),
             usable[..., self.valid.slice],
@@ -218,7 +240,7 @@ class Evaluator:
             output[..., later:],
         )
 
-    def _scored(self, found: Iterable[_Signals]) -> list[Scores]:
+    def _scored(self, found: Iterable[Signals]) -> list[Scores]:
         """Scores in the order of the candidates, finite ones only: what cannot be a number is absent."""
         results: list[Scores] = []
         for part in found:

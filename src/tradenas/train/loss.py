@@ -91,6 +91,15 @@ class Objective:
         unit: FloatArray = each(data, lambda m: m.volatility_T[span.slice])
         return output * unit * self.scale
 
+    def output(self, signal: FloatArray, data: Market, span: Span) -> FloatArray:
+        """The inverse of `signal`: what a network must have said, so that its loss can be told from its signals."""
+        if self.kind == "binary":
+            return signal
+        if not self.by_volatility:
+            return signal / self.scale
+        unit: FloatArray = each(data, lambda m: m.volatility_T[span.slice])
+        return signal / (unit * self.scale)
+
     def loss(self, output: Tensor, label: Tensor, weight: Tensor) -> Tensor:
         """Mean loss over the rows with weight; rows of weight 0 may hold anything finite.
 
