@@ -170,7 +170,8 @@ def test_a_mixture_between_two_architectures_is_neither(network):
 def test_signals_that_are_known_already_are_scored_like_those_just_heard(network, kind):
     """The loss too, though a signal is in units of the label and the loss is not."""
     if kind == "binary":
-        data = replace(DATA, kind="binary", y_T=np.where(np.isfinite(DATA.y_T), DATA.y_T > 0, np.nan).astype(np.float32))
+        up_T = np.where(np.isfinite(DATA.y_T), DATA.y_T > 0, np.nan).astype(np.float32)
+        data = replace(DATA, kind="binary", y_T=up_T)
     else:
         data = replace(DATA, centre_labels=kind == "regression")
     judge, a = evaluator(data), SPACE.smallest()
