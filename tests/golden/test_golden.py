@@ -19,7 +19,9 @@ EPOCHS = 10
 CELL = Cell(
     nodes=2, ops=("zero", "skip", "dense", "ema4"), cells=(2,), widths=(8,), lookbacks=(5,), transforms=("raw",)
 ).space()
-OVER_CELLS = ("darts_second_order", "fairdarts", "pcdarts", "darts_minus", "pdarts", "dartsplus", "robust_darts")
+OVER_CELLS = (
+    "darts_second_order", "darts_pt", "fairdarts", "pcdarts", "pdarts", "darts_minus", "dartsplus", "robust_darts"
+)  # fmt: skip
 METHODS = {
     "spos": lambda: spos(training={"epochs": EPOCHS}, num_ranked=5),
     "random_search": lambda: random_search(num_trained=EPOCHS),
@@ -33,6 +35,8 @@ METHODS = {
     ),
     "fairdarts": lambda: one_shot("fairdarts", training={"epochs": EPOCHS}, num_ranked=5),
     "gdas": lambda: one_shot("gdas", training={"epochs": EPOCHS}, num_ranked=5),
+    "snas": lambda: one_shot("gdas", training={"epochs": EPOCHS}, num_ranked=5, draw="soft"),
+    "darts_pt": lambda: one_shot("darts", training={"epochs": 6}, num_ranked=5, select="perturbation", tune=3),
     "pcdarts": lambda: one_shot("pcdarts", training={"epochs": EPOCHS}, num_ranked=5),
     "pdarts": lambda: one_shot("pdarts", training={"epochs": EPOCHS - 1}, num_ranked=5),
     "dartsplus": lambda: one_shot("dartsplus", training={"epochs": EPOCHS}, num_ranked=5, not_before=6, max_skips=1),

@@ -25,6 +25,7 @@ from tradenas.search.parts import differentiable
 from tradenas.search.parts.differentiable import discretised, sampled
 from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.learner import Alphas, Learner
+from tradenas.search.parts.relaxation import alphas_for
 from tradenas.seeds import rng_for
 from tradenas.space import Cell
 from tradenas.train import loop
@@ -200,6 +201,18 @@ def test_an_op_that_was_not_drawn_does_not_run():
     drawn_alone(branch, x, which, 3).sum().backward()
     assert ran == [1]
     assert which.grad.tolist() == [0.0, 6.0, 0.0]
+
+
+def test_soft_draws_run_every_op_and_hard_ones_do_not():
+    made = {draw: method("gdas", draw=draw) for draw in ("one", "soft")}
+    alphas = alphas_for([ONE.space()["cell/edge0-2/op"]], seed=0)
+    drawn = {draw: m.relax(alphas, epoch=0, seed=3)["cell/edge0-2/op"] for draw, m in made.items()}
+    assert int((drawn["one"] > 0).sum()) == 1
+    assert bool((drawn["soft"] > 0).all())
+    assert int(drawn["one"].argmax()) == int(drawn["soft"].argmax())
+    assert made["one"].mix() is drawn_alone
+    assert made["soft"].mix() is weighted_sum
+    assert (made["one"].passes(ONE.space()), made["soft"].passes(ONE.space())) == (1.0, np.inf)
 
 
 def test_partial_channels_are_dealt_so_that_all_take_part():

@@ -146,6 +146,25 @@ def test_gumbel_without_a_seed_is_the_likeliest_option():
         torch.testing.assert_close(gumbel(ONE, temperature=0.5, seed=None)["edge0/op"], vector([0, 0, 1, 0, 0]))
 
 
+def test_after_its_last_epoch_a_temperature_stays():
+    for fall in ("linear", "geometric"):
+        falling = Temperature(first=10.0, last=0.1, fall=fall)
+        assert falling.at(25, 20) == pytest.approx(falling.at(19, 20)) == pytest.approx(0.1)
+
+
+def test_soft_draws_are_the_noisy_softmax_itself(monkeypatch):
+    """SNAS eq. 4: exp((log p + g) / T) over their sum; near 0 temperature the option that is drawn hard."""
+    noise = torch.tensor([0.5, 2.0, -0.3, 0.1, 1.0], dtype=torch.float64)
+    with monkeypatch.context() as patch:
+        patch.setattr(relaxation, "_gumbel_noise", lambda like, generator: noise)
+        soft = gumbel(ONE, temperature=0.7, seed=1, soft=True)["edge0/op"]
+    unnormed = torch.exp((ONE["edge0/op"] - torch.logsumexp(ONE["edge0/op"], 0) + noise) / 0.7)
+    torch.testing.assert_close(soft, unnormed / unnormed.sum())
+    for seed in range(20):
+        cold = gumbel(ONE, temperature=1e-5, seed=seed, soft=True)["edge0/op"]
+        torch.testing.assert_close(cold, gumbel(ONE, temperature=1.0, seed=seed)["edge0/op"], atol=1e-3, rtol=0)
+
+
 def test_gumbel_draws_by_seed_and_name():
     two = {**ONE, "edge1/op": ONE["edge0/op"]}
     draws = [[int(gumbel(two, temperature=1.0, seed=s)[n].argmax()) for s in range(60)] for n in two]

@@ -61,6 +61,7 @@ METHODS = {
     "pdarts": lambda: small(
         "pdarts", supernets=2, training={"epochs": 3}, keep=(1.0, 0.5, 0.5), skip_dropout=(0.0, 0.3, 0.6), num_ranked=4
     ),
+    "perturbation": lambda: small("darts", select="perturbation", tune=3, training={"epochs": 1}, num_ranked=4),
     "once_for_all": lambda: small("once_for_all", supernets=2, training={"epochs": 4}, num_ranked=4),
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tradenas.errors import DivergedError
 from tradenas.events import Events
-from tradenas.nn import Network
+from tradenas.nn import Mixture, Network
 from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.registry import Registry
 from tradenas.search.checkpoint import load, save
@@ -87,6 +87,17 @@ class Scorer:
     def fitted(self, fitted: Fitted, architecture: Architecture) -> Candidate:
         """A standalone network."""
         return self._counted(architecture, self.evaluator.score_fitted(fitted, architecture))
+
+    def mixture(self, network: Network, mixture: Mixture, architecture: Architecture, *, look: str) -> Scores:
+        """Several architectures at once, which none of them scores: a look all the same, where it decides something.
+
+        Args:
+            architecture: what the mixture stands for; the trial is told under it, its scores as `mixture_<metric>`.
+            look: which of the looks at it.
+        """
+        scores = self.evaluator.score_mixture(network, mixture)
+        self._counted(architecture, {f"mixture_{name}": value for name, value in scores.items()}, look=look)
+        return scores
 
     def failed(self, architecture: Architecture, error: Exception) -> Candidate:
         """A trial that gave no score is a trial still; why goes to the ledger."""

@@ -145,6 +145,12 @@ class Evaluator:
             self._signals(network, hard(network.space, a), network.reach(a), "batch" in a.values()) for a in wanted
         )
 
+    def score_mixture(self, network: Network, mixture: Mixture) -> Scores:
+        """A supernet under any mixture."""
+        norms = [c for c in network.space.choices if c.name.endswith("/norm")]
+        batch_norm = any("batch" in c.options for c in norms)
+        return self._scored([self._signals(network, mixture, network.reach(), batch_norm)])[0]
+
     def score_fitted(self, fitted: Fitted, architecture: Architecture) -> Scores:
         """A standalone network."""
         batch_norm = "batch" in architecture.values()

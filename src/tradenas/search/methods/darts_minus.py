@@ -61,5 +61,5 @@ class DARTSMinus(Differentiable):
 
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
         assert isinstance(network.mix, AuxiliarySkip)
-        network.mix.beta = 1.0 - epoch / max(1, self.training.epochs - 1)
+        network.mix.beta = max(0.0, 1.0 - epoch / max(1, self.training.epochs - 1))
         return super().plan(task, state, network, epoch=epoch, seed=seed)

@@ -63,7 +63,7 @@ class FairDARTS(Differentiable):
         if not 0.0 < self.threshold < 1.0:
             raise ConfigError("search.threshold", got=self.threshold, expected="between 0 and 1")
 
-    def relax(self, alphas: Tensors, *, epoch: int, seed: int) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def relax(self, alphas: Tensors, *, epoch: int, seed: int | None) -> Mapping[str, Tensor]:  # noqa: ARG002
         return self.strengths(alphas)
 
     def strengths(self, alphas: Tensors) -> dict[str, Tensor]:

@@ -253,5 +253,5 @@ class PDARTS(Differentiable):
 
     def allows(self, state: SupernetState, architecture: Architecture) -> bool:
         assert isinstance(state, StagedState)
-        least = min(len(skips_of(self.chosen(state.space, learner.now()))) for learner in state.learners)
+        least = min(len(skips_of(self.stands_for(state.space, learner))) for learner in state.learners)
         return super().allows(state, architecture) and len(skips_of(architecture)) <= max(self.max_skips, least)

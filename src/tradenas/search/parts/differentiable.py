@@ -3,6 +3,7 @@
     mixture   every choice is a weighting of its options, made from alphas              `relax`
     step      alphas on a batch of the later rows, then weights on one of the earlier   `first_order`, `second_order`
     end       the strongest option of every choice; for a node the strongest ways in    `discretised`
+              or those ops and ways whose absence costs the supernet most               `perturbation`
     look      that architecture and others drawn by the weightings, scored as paths     a `Finder`
 
 A method is its `relax`, how it makes an architecture of alphas, and perhaps a `mix`, a penalty or a rule to stop.
@@ -15,7 +16,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -34,13 +35,15 @@ from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
+from tradenas.search.parts.perturbation import Tuning, as_weights, due, in_order, needed
 from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_travel
 from tradenas.search.parts.uniform import Uniform
 from tradenas.seeds import rng_for, seed_for
-from tradenas.space import Architecture, Choice, Picked, SearchSpace, draw
+from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace, draw
 from tradenas.splits import Fold, Span, holdout
+from tradenas.train.evaluate import merit
 from tradenas.train.loop import Pass, Plan, optimizer_for
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch, Segments
@@ -67,6 +70,9 @@ class Differentiable(OneShot):
         num_ranked: architectures to score; 1 takes the alphas' own, as the papers do.
         eigenvalue_every: epochs from one measurement of how sharp the validation loss is in the alphas to the next, for
             the report; 0 measures nothing.  A measurement takes a dozen double backward passes over one batch.
+        select: what becomes of alphas: by `magnitude` the strongest op of an edge stays, by `perturbation` (DARTS-PT)
+            the one without which the supernet does worst.  Every such test is a trial.
+        tune: epochs of `perturbation` besides those of the training, spread evenly between its decisions.
     """
 
     alphas: Alphas = field(default_factory=Alphas)
@@ -75,16 +81,20 @@ class Differentiable(OneShot):
     find: Finder = field(default_factory=Uniform)
     num_ranked: int = 50
     eigenvalue_every: int = 5
+    select: Literal["magnitude", "perturbation"] = "magnitude"
+    tune: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.tune < 1:
+            raise ConfigError("search.tune", got=self.tune, expected="1 or more")
         if not 0.0 <= self.momentum < 1.0:
             raise ConfigError("search.momentum", got=self.momentum, expected="from 0 up to but not with 1")
         if self.eigenvalue_every < 0:
             raise ConfigError("search.eigenvalue_every", got=self.eigenvalue_every, expected="0 or more epochs")
 
-    def relax(self, alphas: Tensors, *, epoch: int, seed: int) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """Alphas to weightings, the same for the same seed; softmax unless a method has another way."""
+    def relax(self, alphas: Tensors, *, epoch: int, seed: int | None) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """Alphas to weightings, the same for the same seed, without noise for None; softmax unless it is overridden."""
         return softmax(alphas, temperature=self.alphas.temperature.at(epoch, self.training.epochs))
 
     def penalty(self, alphas: Tensors) -> Tensor | None:  # noqa: ARG002
@@ -151,10 +161,22 @@ class Differentiable(OneShot):
     def rows(self, task: Task, network: Network) -> Span:  # noqa: ARG002
         return self.halves(task).train
 
-    def mixture(self, space: SearchSpace, alphas: Tensors, *, epoch: int, seed: int) -> Mixture:
-        """The weightings of all choices: a node hears every way in, where alphas do not say how much."""
+    def mixture(
+        self,
+        space: SearchSpace,
+        alphas: Tensors,
+        *,
+        epoch: int,
+        seed: int | None,
+        decided: Mapping[str, Sequence[int]] | None = None,
+    ) -> Mapping[str, Tensor]:
+        """The weightings of all choices: a node hears every way in, where alphas do not say how much.
+
+        Args:
+            decided: choices that only have these options any more.
+        """
         ones = {c.name: torch.ones(len(c.options)) for c in space.choices if c.take > 1}
-        return {**ones, **self.relax(alphas, epoch=epoch, seed=seed)}
+        return {**ones, **self.relax(alphas, epoch=epoch, seed=seed), **as_weights(space, decided or {})}
 
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
         assert isinstance(state, AlphaState)
@@ -168,7 +190,8 @@ class Differentiable(OneShot):
             if teach is not None:
                 teach(step)
             drawn = seed_for(seed, "relax weights", epoch, step)
-            return [Pass(mixture=self.mixture(state.space, learner.now(), epoch=epoch, seed=drawn), reach=reach)]
+            mixture = self.mixture(state.space, learner.now(), epoch=epoch, seed=drawn, decided=learner.decided)
+            return [Pass(mixture=mixture, reach=reach)]
 
         return passes
 
@@ -184,7 +207,7 @@ class Differentiable(OneShot):
             drawn = seed_for(seed, "relax alphas", epoch, step)
 
             def relax(alphas: Tensors) -> Mixture:
-                return self.mixture(state.space, alphas, epoch=epoch, seed=drawn)
+                return self.mixture(state.space, alphas, epoch=epoch, seed=drawn, decided=learner.decided)
 
             def loss(batch: Batch, name: str) -> Callable[[Tensors, Tensors], Tensor]:
                 return network_loss(network, batch, objective, relax, seed=seed_for(seed, name, epoch, step))
@@ -276,14 +299,72 @@ class Differentiable(OneShot):
         return Drawn(state.space, [self.source(state.space, learner) for learner in state.learners])
 
     def source(self, space: SearchSpace, learner: Learner) -> Source:
-        """The architecture of the alphas, then draws by what they weigh."""
+        """The architecture of the alphas, then draws by what they weigh, half and half with what was decided."""
         weights = self.strengths(learner.now())
-        first = iter([self.chosen(space, learner.now())])
+        for name, kept in as_weights(space, learner.decided).items():
+            if name in weights:
+                weights[name] = 0.5 * (weights[name] / weights[name].sum() + kept / kept.sum())
+        first = iter([self.stands_for(space, learner)])
         return lambda rng: [next(first, None) or sampled(space, weights, rng)]
 
     def chosen(self, space: SearchSpace, alphas: Tensors) -> Architecture:
         """The architecture that the alphas stand for."""
         return discretised(space, self.strengths(alphas))
+
+    def stands_for(self, space: SearchSpace, learner: Learner) -> Architecture:
+        """The architecture of the alphas, or of what was decided instead."""
+        if not learner.decided:
+            return self.chosen(space, learner.now())
+        return discretised(space, self.strengths(learner.now()) | as_weights(space, learner.decided))
+
+    @property
+    def tuned(self) -> int:
+        """Epochs of tuning between decisions."""
+        return self.tune if self.select == "perturbation" else 0
+
+    def num_epochs(self) -> int:
+        return super().num_epochs() + self.supernets * self.tuned
+
+    def look(self, task: Task, state: SupernetState, at: int) -> dict[str, float]:
+        """Decisions about one supernet after the other, before the generations of the finder."""
+        if at < self.supernets * self.tuned:
+            supernet, within = divmod(at, self.tune)
+            return self.perturb(task, state, within, supernet)
+        return super().look(task, state, at - self.supernets * self.tuned)
+
+    def perturb(self, task: Task, state: SupernetState, within: int, supernet: int) -> dict[str, float]:
+        """Some decisions about what a supernet needs, then an epoch of tuning."""
+        assert isinstance(state, AlphaState)
+        learner, order = state.learners[supernet], in_order(state.space, seed=self.seed_of(task, supernet))
+        decisions = due(len(order), within, self.tune)
+        for at in decisions:
+            self.decide(task, state, supernet, order[at])
+        learner.losses = []
+        log = self.pass_over(
+            task,
+            state,
+            self.training.epochs + within,
+            supernet,
+            Tuning.after(self.training, self.tune),
+        )
+        return log | self.told(state.space, learner) | {"decided": float(len(learner.decided))}
+
+    def decide(self, task: Task, state: AlphaState, supernet: int, choice: Choice) -> None:
+        """Keeps of one choice what the supernet needs, on the rows of the alphas; counts every test."""
+        network, learner, fold = state.networks[supernet], state.learners[supernet], self.halves(task)
+        scorer = replace(task.scorer, evaluator=replace(task.scorer.evaluator, train=fold.train, valid=fold.valid))
+        now = self.mixture(state.space, learner.now(), epoch=self.training.epochs, seed=None, decided=learner.decided)
+        strengths = self.strengths(learner.now()) | as_weights(state.space, learner.decided)
+        number = itertools.count()
+
+        def judge(weights_O: Tensor, missing: Option) -> float:
+            architecture = discretised(state.space, strengths | {choice.name: weights_O})
+            look = f"perturbation{supernet}/{choice.name}/{next(number)}/{missing}"
+            scores = scorer.mixture(network, {**now, choice.name: weights_O}, architecture, look=look)
+            return merit(scores, scorer.metric)
+
+        kept = needed(choice, now[choice.name], judge, leave_out=_left_out(state.space))
+        learner.decided[choice.name] = list(kept)
 
 
 def _endless(segments: Segments, targets: int, seed: int, epoch: int) -> Iterator[Batch]:

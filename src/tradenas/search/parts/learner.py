@@ -66,6 +66,7 @@ class Learner:
         logs: what each epoch had to say: losses, entropy, share of skips.
         stopped: why, when, and from which epoch the alphas are that it kept; None while it goes on.
         losses: validation losses of the current epoch's alpha steps.
+        decided: by choice the indices of the options that it keeps, whatever its alphas say (`perturbation`).
     """
 
     def __init__(self, choices: Sequence[Choice], settings: Alphas, *, seed: int, device: torch.device) -> None:
@@ -82,6 +83,7 @@ class Learner:
         self.logs: list[dict[str, float]] = []
         self.stopped: Stop | None = None
         self.losses: list[float] = []
+        self.decided: dict[str, list[int]] = {}
 
     def step(self, gradients: dict[str, Tensor]) -> bool:
         """One step of Adam; none, and False, where a gradient is not finite."""
@@ -140,6 +142,7 @@ class AlphaState(SupernetState):
         return super().meta() | {
             "measured": [learner.measured for learner in self.learners],
             "logs": [learner.logs for learner in self.learners],
+            "decided": [learner.decided for learner in self.learners],
             "stopped": [None if s is None else asdict(s) for s in (learner.stopped for learner in self.learners)],
         }
 
@@ -156,5 +159,6 @@ class AlphaState(SupernetState):
             learner.trail = [{name: stacked[e].clone() for name, stacked in trail.items()} for e in range(epochs)]
             learner.measured = [(int(epoch), float(value)) for epoch, value in meta["measured"][i]]
             learner.logs = [dict(log) for log in meta["logs"][i]]
+            learner.decided = {name: list(kept) for name, kept in meta["decided"][i].items()}
             stopped = meta["stopped"][i]
             learner.stopped = None if stopped is None else Stop(**stopped)

@@ -158,6 +158,12 @@ class OneShot(Method[SupernetState], abc.ABC):
         return not self.max_params or state.network.count(architecture).parameters <= self.max_params
 
     def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
+        """An epoch of one supernet."""
+        return self.pass_over(task, state, epoch, supernet, self.training)
+
+    def pass_over(
+        self, task: Task, state: SupernetState, epoch: int, supernet: int, training: Optimisation
+    ) -> dict[str, float]:
         """One pass of one supernet over the training rows."""
         network, seed = state.networks[supernet], self.seed_of(task, supernet)
         self.before_epoch(task, state, network, epoch=epoch)
@@ -166,7 +172,7 @@ class OneShot(Method[SupernetState], abc.ABC):
             task.data,
             self.rows(task, network),
             reach=network.reach(),
-            length=self.training.segment,
+            length=training.segment,
             objective=objective,
             device=task.device,
         )
@@ -183,7 +189,7 @@ class OneShot(Method[SupernetState], abc.ABC):
             state.optimizers[supernet],
             segments,
             objective,
-            self.training,
+            training,
             epoch=epoch,
             seed=seed,
             stream="supernet",

@@ -5,6 +5,7 @@
                L01 = -mean (p - 1/2)^2                                  its eq. 3: pushes every p to 0 or 1
     gumbel     h = onehot(argmax (log p + g) / T), g = -log(-log u)     GDAS (arXiv:1910.04465) eq. 3-4
                forward h, backward the softmax of (log p + g) / T       straight through
+               soft: that softmax forward too                           SNAS (arXiv:1812.09926) eq. 4
     discrete   the option with the largest weight                       DARTS sec. 2.4
 
 An alpha is one tensor per choice, one number per option; choices without one are left to the caller's mixture.
@@ -73,14 +74,14 @@ class Temperature:
                 raise ConfigError(f"temperature.{name}", got=getattr(self, name), expected="a number above 0")
 
     def at(self, epoch: int, epochs: int) -> float:
-        """The temperature of one epoch out of `epochs`.
+        """The temperature of one epoch out of `epochs`; after them it stays what it was in the last.
 
         >>> [round(Temperature(first=10.0, last=0.1, fall="linear").at(e, 3), 6) for e in range(3)]
         [10.0, 5.05, 0.1]
         >>> [round(Temperature(first=10.0, last=0.1).at(e, 3), 6) for e in range(3)]
         [10.0, 1.0, 0.1]
         """
-        share = epoch / max(1, epochs - 1)
+        share = min(1.0, epoch / max(1, epochs - 1))
         if self.fall == "linear":
             return self.first + share * (self.last - self.first)
         return float(self.first * (self.last / self.first) ** share)
@@ -106,11 +107,14 @@ def zero_one_loss(alphas: Mapping[str, Tensor]) -> Tensor:
     return -(p - 0.5).square().mean()
 
 
-def gumbel(alphas: Mapping[str, Tensor], *, temperature: float, seed: int | None) -> dict[str, Tensor]:
+def gumbel(
+    alphas: Mapping[str, Tensor], *, temperature: float, seed: int | None, soft: bool = False
+) -> dict[str, Tensor]:
     """One option of each choice, drawn with probability softmax(alpha), as weights of 0 and 1 that have a gradient.
 
     Args:
         temperature: of the gradient; it does not change what is drawn.
+        soft: the weights that the gradient goes through, all above 0, instead of 0 and 1; the largest is drawn alike.
         seed: of the draw; the same seed draws the same.  None draws nothing and takes the likeliest option: for
             evaluation, where a random architecture would be scored otherwise.
 
@@ -123,6 +127,9 @@ def gumbel(alphas: Mapping[str, Tensor], *, temperature: float, seed: int | None
         if seed is not None:
             generator = torch.Generator(device=a.device).manual_seed(seed_for(seed, "gumbel", name))
         p = _noisy(name, torch.log_softmax(a, dim=-1), temperature, generator)
+        if soft:
+            mixture[name] = p
+            continue
         chosen = torch.zeros_like(p).scatter(-1, p.argmax(-1, keepdim=True), 1.0)
         mixture[name] = chosen - p.detach() + p
     return mixture
