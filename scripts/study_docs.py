@@ -174,6 +174,7 @@ def names() -> list[str]:
         ("`data.source`", [*(f"sample:{s}" for s in SAMPLES), *(f"planted:{k}" for k in KINDS)]),
         ("`features.indicators`", [name for name in INDICATORS if INDICATORS[name].builtin]),
         ("`space.transforms`", TRANSFORMS),
+        ("`space.column_ops`", [*TRANSFORMS, "drop"]),
         ("`space.groups`", dict.fromkeys(INDICATORS[n].group for n in INDICATORS if INDICATORS[n].builtin)),
         ("`space.ops`", OPS),
         ("`space.activations`", ACTIVATIONS),

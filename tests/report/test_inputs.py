@@ -9,6 +9,7 @@ import pytest
 
 from report.fake_run import build
 from tradenas.report.describe import describe
+from tradenas.report.figures.columns import column_effects
 from tradenas.report.figures.effects import input_effects, layer_effects
 from tradenas.report.html import render
 from tradenas.report.record import load_record
@@ -100,3 +101,73 @@ def test_the_page_has_the_section_where_it_was_measured(record):
 
 def test_indicators_that_are_off_are_told_like_groups():
     assert describe(FOUND.chosen) == "20 candles · zscore · without shape, skew_20 → dense"
+
+
+def column(name, *worths, half=0.004):
+    ops = ("rank", "std20", "drop")
+    return [effect(f"input/column/{name}", o, w, half) for o, w in zip(ops, worths, strict=True)]
+
+
+OWN = replace(
+    FOUND,
+    effects=(
+        *EFFECTS[:3], *column("rsi_14", 0.012, 0.001, -0.013), *column("body", 0.001, -0.002, 0.001),
+        *column("skew_20", -0.006, -0.003, 0.009), *column("range_1", -0.001, 0.005, -0.004),
+    ),
+    chosen={
+        "input/lookback": 20, "input/column/rsi_14": "rank", "input/column/body": "std20",
+        "input/column/skew_20": "drop", "input/column/range_1": "std20", "depth": 1, "layer0/op": "dense",
+    },
+)  # fmt: skip
+
+
+def test_columns_are_told_by_what_reading_them_is_worth_and_by_their_best_op():
+    assert findings(OWN)[1:] == [
+        "Reading rsi_14 adds 0.0130 [0.0090, 0.0170] rank IC to dropping it.",
+        "Dropping skew_20 adds 0.0090 [0.0050, 0.0130] rank IC.",
+        "Whether body and range_1 are read makes no measurable change.",
+        "rsi_14 under rank adds 0.0120 [0.0080, 0.0160] rank IC to the mean of its other options.",
+        "range_1 under std20 adds 0.0050 [0.0010, 0.0090] rank IC to the mean of its other options.",
+    ]
+    assert findings(replace(OWN, effects=tuple(column("body", 0.001, 0.0, -0.001)))) == [
+        "Whether body is read makes no measurable change.",
+        "No op of a column is measurably better than its others.",
+    ]
+
+
+def test_columns_have_a_picture_of_their_own(record):
+    record = replace(record, inputs=OWN)
+    assert input_effects(record, width=880).count('class="row"') == 3  # the lookback
+    assert column_effects(replace(record, inputs=FOUND), width=880) is None
+    for width in (880, 350):
+        drawn = column_effects(record, width=width)
+        assert drawn.count('class="column-op"') == 12
+        assert drawn.count('class="chosen"') == 4
+        shaded = [float(o) > 0 for o in re.findall(r'fill-opacity="([\d.]+)"', drawn)]
+        assert sum(shaded) == 5  # intervals that leave out zero
+        for name in ("rsi_14", "body", "skew_20", "range_1", "rank", "std20", "drop"):
+            assert f">{name}</text>" in drawn
+        assert ("+12.0" in drawn) is (width > 600)
+        ends = [float(x) + float(w) for x, w in re.findall(r'<rect x="([\d.]+)"[^>]* width="([\d.]+)"', drawn)]
+        assert max(ends) <= width
+    assert "body" not in re.search(r'aria-label="([^"]*)"', column_effects(record, width=880))[1]
+
+
+def test_the_page_shows_the_op_of_every_column(record):
+    names = [f"indicator_{i}" for i in range(23)]
+    ops = {f"input/column/{n}": ("rank", "log", "drop")[i % 3] for i, n in enumerate(names)}
+    chosen = {"input/lookback": 20, **ops, "depth": 1, "layer0/op": "dense"}
+    assert describe(chosen) == "20 candles · 23 columns: 8 log, 8 rank, 7 drop → dense"
+    own = replace(record.champion, architecture=chosen)
+    others = [s for s in record.strategies if s.name != own.name]
+    with_own = replace(record, strategies=(own, *others), inputs=OWN)
+    page = render(with_own)
+    part = page.split('id="architecture"')[1].split("</section>")[0]
+    assert "What is done to each column" in part
+    for op in ("rank", "log", "drop"):
+        mine = [n for n in names if ops[f"input/column/{n}"] == op]
+        assert f"<dt>{op}</dt><dd>{', '.join(mine)}</dd>" in part
+    assert "log: 8 columns" in part  # in the drawing
+    assert "What is done to each column" not in render(record)
+    for words in ("one for each column", "An op for each column", "Dropping skew_20 adds"):
+        assert words in page

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tradenas.report.schema import Strategy
 from tradenas.space import Architecture, Graph
+from tradenas.space.switches import COLUMN, names_by_op, ops_in_words
 
 __all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "live_edges", "parts", "speaks"]
 
@@ -17,10 +18,14 @@ SWITCH = re.compile(r"input/(?:group|feature)/(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureInput:
-    """What goes in; `groups` and `groups_off` hold single indicators too, where these are switched."""
+    """What goes in; `groups` and `groups_off` hold single indicators too, where these are switched.
+
+    `columns` holds the indicators under each op, where they have ops of their own.
+    """
 
     lookback: str | None
     transform: str | None
+    columns: Mapping[str, Sequence[str]]
     groups: tuple[str, ...]
     groups_off: tuple[str, ...]
     more: tuple[str, ...]
@@ -54,11 +59,13 @@ def parts(architecture: Mapping[str, object]) -> Drawn:
     for key, value in architecture.items():
         if found := LAYER.fullmatch(key):
             layers.setdefault(int(found[1]), {})[found[2]] = value
+    shown |= {key for key in given if key.startswith(COLUMN)}
     more = [k for k in given if k.startswith("input/") and k not in shown and not SWITCH.fullmatch(k)]
     return Drawn(
         input=ArchitectureInput(
             lookback=given.get("input/lookback"),
             transform=given.get("input/transform"),
+            columns=names_by_op(architecture),
             groups=tuple(name for name, value in groups.items() if value != "off"),
             groups_off=tuple(name for name, value in groups.items() if value == "off"),
             more=tuple(f"{key.removeprefix('input/')} {given[key]}" for key in more),
@@ -119,12 +126,15 @@ def describe(architecture: Mapping[str, object] | None) -> str:
     >>> describe({"input/lookback": 5, "cells": 2, "cell/width": 8, "cell/activation": "relu", "cell/output": "all",
     ...           "cell/edge0-2/op": "ema4", "cell/edge1-2/op": "zero"})
     '5 candles → 2 cells of 8 relu → edges 0-2 ema4'
+    >>> describe({"input/column/rsi_14": "rank", "input/column/body": "drop", "layer0/op": "dense"})
+    'rank rsi_14, drop body → dense'
     """
     if not architecture:
         return "not an architecture"
     drawn = parts(architecture)
     entry = [f"{drawn.input.lookback} candles"] if drawn.input.lookback is not None else []
     entry += [drawn.input.transform] if drawn.input.transform is not None else []
+    entry += [ops_in_words(architecture)] if drawn.input.columns else []
     entry += [f"without {', '.join(drawn.input.groups_off)}"] if drawn.input.groups_off else []
     entry += drawn.input.more
     steps = [" · ".join(entry)] if entry else []

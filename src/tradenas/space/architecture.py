@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tradenas.errors import ArchitectureError
 from tradenas.space.choice import Picked
+from tradenas.space.switches import COLUMN, ops_in_words
 
 __all__ = ["Architecture"]
 
@@ -78,8 +79,11 @@ class Architecture(Mapping[str, Picked]):
         'lookback 20 | conv3 16'
         >>> Architecture({"cells": 2, "cell/width": 8, "cell/edge0-2/op": "ema4", "cell/edge1-2/op": "zero"}).describe()
         'cells 2 | 8 | 0-2 ema4, 1-2 zero'
+        >>> Architecture({"input/lookback": 5, "input/column/rsi_14": "rank", "layer0/op": "dense"}).describe()
+        'lookback 5, rank rsi_14 | dense'
         """
         parts: dict[str, list[str]] = {}
+        columns = ops_in_words(self._items)
         for name, value in self._items.items():
             head, _, tail = name.partition("/")
             if name in ("depth", "cell/output") or value in ("none", 0.0) or isinstance(value, tuple):
@@ -88,6 +92,9 @@ class Architecture(Mapping[str, Picked]):
                 parts[name] = [f"cells {value}"]
             elif tail.startswith("edge"):
                 parts.setdefault("edges", []).append(f"{tail.removeprefix('edge').removesuffix('/op')} {value}")
+            elif name.startswith(COLUMN):
+                if columns not in parts.setdefault(head, []):
+                    parts[head].append(columns)
             elif head == "input":
                 words = tail.removeprefix("group/").removeprefix("feature/")
                 if value == "off":

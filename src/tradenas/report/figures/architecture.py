@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tradenas.report.describe import Drawn, describe, parts
@@ -80,6 +80,7 @@ def _nodes(drawn: Drawn) -> list[Node]:
     entry = drawn.input
     lines = [f"{entry.lookback} candles back"] if entry.lookback is not None else []
     lines += [entry.transform] if entry.transform is not None else []
+    lines += [f"{op}: {_columns(names)}" for op, names in entry.columns.items()]
     lines += [f"+ {name}" for name in entry.groups[:5]]
     lines += [f"+ {len(entry.groups) - 5} groups more"] if len(entry.groups) > 5 else []
     lines += [f"− {name} (off)" for name in entry.groups_off[:4]]
@@ -101,6 +102,10 @@ def _nodes(drawn: Drawn) -> list[Node]:
         nodes.append(Node(head="other choices", lines=tuple(f"{k} {v}" for k, v in drawn.other), cls="other"))
     nodes.append(Node(head="signal", lines=("linear head",), cls="output"))
     return nodes
+
+
+def _columns(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} columns"
 
 
 def _box(sheet: Sheet, node: Node, box: tuple[float, float, float, float], widest: int, *, wide: bool) -> None:

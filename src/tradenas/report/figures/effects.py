@@ -10,10 +10,11 @@ from tradenas.report.record import RunRecord
 from tradenas.report.schema import InputRecord, Interval, OptionEffect
 from tradenas.report.svg import Scale, Sheet, fit, ticks
 from tradenas.report.wording import decimal, interval
+from tradenas.space.switches import COLUMN, GROUP
+from tradenas.space.switches import FEATURE as SINGLE
 
-__all__ = ["GROUP", "SINGLE", "digits", "input_effects", "is_switch", "layer_effects", "shown"]
+__all__ = ["digits", "input_effects", "is_switch", "layer_effects", "shown"]
 
-GROUP, SINGLE = "input/group/", "input/feature/"
 THIRD = ("ic", "rank_ic", "loss", "accuracy")
 
 
@@ -23,13 +24,13 @@ def digits(metric: str) -> int:
 
 
 def is_switch(choice: str) -> bool:
-    """Whether it turns an indicator or a group on and off."""
+    """Whether it turns an indicator or a group on and off, and nothing else."""
     return choice.startswith((GROUP, SINGLE))
 
 
 def shown(found: InputRecord, *, inputs: bool) -> list[OptionEffect]:
-    """The rows of one picture; of a switch only `on`, for `off` is its mirror image."""
-    rows = [e for e in found.effects if e.choice.startswith("input/") == inputs]
+    """The rows of one picture; of a switch only `on`, for `off` is its mirror image.  Columns' ops have their own."""
+    rows = [e for e in found.effects if e.choice.startswith("input/") == inputs and not e.choice.startswith(COLUMN)]
     return [e for e in rows if not is_switch(e.choice) or e.option == "on"]
 
 

@@ -7,8 +7,9 @@ from tradenas.report.figures.architecture import architecture
 from tradenas.report.markup import el, join
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Strategy
-from tradenas.report.sections.parts import Section, absent, figure
+from tradenas.report.sections.parts import Section, absent, facts, figure
 from tradenas.report.wording import count
+from tradenas.space.switches import names_by_op
 
 __all__ = ["champion"]
 
@@ -25,7 +26,9 @@ def champion(record: RunRecord) -> Section:
     words += [join([", digest ", el("code", found.digest[:16])])] if found.digest is not None else []
     words += [f". {describe(found.architecture)}." if found.architecture else "."]
     drawn = figure(record, architecture, caption=join(words)) or absent(_no_network(found))
-    return Section(name="architecture", short="Architecture", title="Architecture", body=drawn)
+    ops = names_by_op(found.architecture or {})
+    each = [el("h3", "What is done to each column"), facts((op, ", ".join(n)) for op, n in ops.items())] if ops else []
+    return Section(name="architecture", short="Architecture", title="Architecture", body=join([drawn, *each]))
 
 
 def _no_network(strategy: Strategy) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tradenas.report.figures.effects import GROUP, SINGLE, digits, input_effects, is_switch, layer_effects, shown
+from tradenas.report.figures.columns import column_effects, column_rows
+from tradenas.report.figures.effects import digits, input_effects, is_switch, layer_effects, shown
 from tradenas.report.markup import el, join
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import InputRecord, Interval, OptionEffect
 from tradenas.report.sections.parts import Section, absent, facts, figure, note
 from tradenas.report.wording import DASH, count, interval
+from tradenas.space.switches import COLUMN, GROUP, OFF, names_by_op
+from tradenas.space.switches import FEATURE as SINGLE
 
 __all__ = ["findings", "inputs"]
 
@@ -18,6 +21,11 @@ CAPTION = (
     "intervals over architectures and over rows; where a bar crosses zero its dot is hollow: nothing was measured. "
     "Options in bold were chosen. Averages over all architectures, good and bad: what suits the chosen one best may be "
     "another."
+)
+COLUMNS = (
+    "Mean merit of a column under an op less that under its other options, all else equal. Shaded where the 95 % "
+    "interval leaves out zero, green above it and red below; elsewhere nothing was measured. Framed: chosen. A column "
+    "whose drop is red is worth reading."
 )
 #: Names listed before the rest is counted.
 NAMED = 6
@@ -31,8 +39,12 @@ def inputs(record: RunRecord) -> Section | None:
     body: list[object] = [
         _chosen(found),
         el("ul", join(el("li", words) for words in findings(found))),
-        figure(record, input_effects, caption=CAPTION) or absent("The space leaves no choice of inputs."),
+        figure(record, input_effects, caption=CAPTION),
     ]
+    if not any(e.choice.startswith("input/") for e in found.effects):
+        body += [absent("The space leaves no choice of inputs.")]
+    if drawn := figure(record, column_effects, caption=COLUMNS):
+        body += [el("h3", "An op for each column"), drawn]
     if drawn := figure(record, layer_effects):
         body += [el("h3", "The network's choices"), drawn]
     words = (
@@ -48,10 +60,11 @@ def inputs(record: RunRecord) -> Section | None:
 def _chosen(found: InputRecord) -> object:
     given = found.chosen
     off = [name.removeprefix(GROUP).removeprefix(SINGLE) for name, v in given.items() if is_switch(name) and v == "off"]
-    lookback = given.get("input/lookback")
+    lookback, ops = given.get("input/lookback"), names_by_op(given)
+    off += ops.get(OFF[COLUMN], [])
     return facts([
         ("Lookback", f"{lookback} candles" if lookback is not None else DASH),
-        ("Transform", given.get("input/transform", DASH)),
+        ("Transform", given.get("input/transform", "one for each column" if ops else DASH)),
         ("Indicators read", f"{count(found.read)} of {count(found.indicators)}"),
         ("Switched off", ", ".join(off) or "none"),
     ])  # fmt: skip
@@ -81,6 +94,28 @@ def findings(found: InputRecord) -> list[str]:
         said += [f"{words.format(e.option)} adds {_worth(found, e)} to the mean of the others." for e in better[:1]]
         if options and not better:
             said.append(f"No {choice.removeprefix('input/')} is measurably better than the others.")
+    return said + _columns(found)
+
+
+def _columns(found: InputRecord) -> list[str]:
+    """Which columns are worth reading, which are not, and under which op."""
+    off, said = OFF[COLUMN], []
+    rows = column_rows(found)
+    drops = {name: ops[off] for name, ops in rows.items() if off in ops}
+    worth = sorted((n for n, e in drops.items() if e.high < 0), key=lambda n: drops[n].effect)
+    said += [f"Reading {name} adds {_worth(found, drops[name])} to dropping it." for name in worth[:NAMED]]
+    harm = sorted((n for n, e in drops.items() if e.low > 0), key=lambda n: -drops[n].effect)
+    said += [f"Dropping {name} adds {_worth(found, drops[name])}." for name in harm[:NAMED]]
+    if nothing := [name for name in drops if name not in (*worth, *harm)]:
+        said.append(f"Whether {_list(nothing)} {'is' if len(nothing) == 1 else 'are'} read makes no measurable change.")
+    best = [max(ops.values(), key=lambda e: e.effect) for ops in rows.values()]
+    better = sorted((e for e in best if e.low > 0 and e.option != off), key=lambda e: -e.effect)
+    said += [
+        f"{e.choice.removeprefix(COLUMN)} under {e.option} adds {_worth(found, e)} to the mean of its other options."
+        for e in better[:NAMED]
+    ]
+    if rows and not better:
+        said.append("No op of a column is measurably better than its others.")
     return said
 
 
