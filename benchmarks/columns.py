@@ -3,8 +3,8 @@
     python benchmarks/columns.py --seeds 10
 
 Six columns; the next return is `strength` parts an op of one column (of five, in `mixed`), made by its textbook
-definition, and noise.  Nine options a column (eight ops and `drop`), one dense layer of eight units, filters of one row:
-what has to remember, or to squeeze, is the op.
+definition, and noise.  Nine options a column (eight ops and `drop`), one dense layer of eight units, filters of one
+row: what has to remember, or to squeeze, is the op.
 
     world        the column                                 what the return hangs on
     difference   a random walk                              its last step
@@ -218,7 +218,8 @@ def main() -> None:
         rows += here
         for name in dict.fromkeys(r["name"].split()[0] for r in here):
             mine = [r for r in here if r["name"].split()[0] == name]
-            said = {key: [r[key] for r in mine if r[key] is not None] for key in ("found", "dropped", "share", "seconds")}
+            keys = ("found", "dropped", "share", "seconds")
+            said = {key: [r[key] for r in mine if r[key] is not None] for key in keys}
             words = " ".join(f"{key} {np.mean(v):6.2f}" if v else f"{key}    -  " for key, v in said.items())
             print(f"{kind:10s} {name:10s} {words} +- {np.std(said['share']):.2f}", flush=True)
         if arguments.out:
