@@ -108,6 +108,7 @@ def _rows(record: RunRecord, page: str | Path | None) -> list[tuple[str, str, st
         costs, even = found.costs, found.break_even_bps
         paid = f"{decimal(costs.bps, 1)} bps"
         paid += f" ({decimal(costs.taker_bps, 1)} taker + {decimal(costs.slippage_bps, 1)} slippage)"
+        paid += f" · {record.funding_words}" if record.funding_words else ""
         rows.append(("costs", paid + (f" · break-even {decimal(even, 1)} bps" if even is not None else ""), ""))
     rows.append(("supernet", tau_words(record.coupling) if record.coupling is not None else "ranking not measured", ""))
     if record.finalists is not None:

@@ -16,16 +16,18 @@ __all__ = ["DAY_MS", "ZONES", "Daily", "DailySeries", "read_daily"]
 DAY_MS = 86_400_000
 ZONES = ("selection", "vault")
 COLUMNS = ("zone", "name", "day", "net", "gross", "turnover")
+OPTIONAL = ("funding",)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DailySeries:
-    """P&L a UTC day, as a fraction of capital; rows are days in rising order."""
+    """P&L a UTC day, as a fraction of capital; rows are days in rising order; `funding_D` is what was paid of it."""
 
     day_D: IntArray
     net_D: FloatArray
     gross_D: FloatArray
     turnover_D: FloatArray
+    funding_D: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.day_D)
@@ -52,11 +54,13 @@ class Daily:
         def total(columns: list[FloatArray]) -> FloatArray:
             return np.bincount(inverse, weights=np.concatenate(columns), minlength=len(day)).astype(np.float64)
 
+        funding = [part.funding_D for part in parts if part.funding_D is not None]
         return DailySeries(
             day_D=day,
             net_D=total([part.net_D for part in parts]),
             gross_D=total([part.gross_D for part in parts]),
             turnover_D=total([part.turnover_D for part in parts]),
+            funding_D=total(funding) if len(funding) == len(parts) else None,
         )
 
     def span(self, zone: str) -> tuple[int, int] | None:
@@ -80,7 +84,8 @@ def read_daily(path: Path) -> Daily:
     try:
         zone, name = (np.asarray(table[c].to_pylist(), dtype=object) for c in ("zone", "name"))
         day = table["day"].cast(pa.int64()).to_numpy()
-        values = {c: table[c].cast(pa.float64()).to_numpy() for c in COLUMNS[3:]}
+        present = (*COLUMNS[3:], *(c for c in OPTIONAL if c in table.column_names))
+        values = {c: table[c].cast(pa.float64()).to_numpy() for c in present}
     except (pa.ArrowException, ValueError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from error
     for column, numbers in values.items():

@@ -98,7 +98,8 @@ FORMULAS: dict[str, Formula] = {
     "costs": Formula(
         "Costs",
         "What a unit of turnover pays.",
-        "net P&L_t = position_t · return_t − cost · |position_t − position_{t−1}|; cost = taker fee + slippage",
+        "net P&L_t = position_t · return_t − cost · |position_t − position_{t−1}|; cost = taker fee + slippage. Where "
+        "funding is charged, − position_t · Σ rates settled after its fill, up to and including the next fill",
     ),
     "trials": Formula(
         "Trials",
@@ -109,7 +110,7 @@ FORMULAS: dict[str, Formula] = {
     "breakeven": Formula(
         "Break-even cost",
         "The cost at which nothing is left.",
-        "gross P&L / turnover",
+        "(gross P&L − funding) / turnover",
     ),
     "drawdown": Formula(
         "Drawdown",

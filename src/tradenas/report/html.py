@@ -16,6 +16,10 @@ from tradenas.report.wording import count, interval_name, span
 __all__ = ["render"]
 
 TONES = {"EDGE": "edge", "NO EVIDENCE": "open", "NO EDGE": "none"}
+UNPAID = (
+    "The costs are those of a perpetual, whose holders pay or receive funding at every settlement, most often three "
+    "times a day. Name its settled rates with data.funding; tradenas fetch brings them."
+)
 
 
 def render(record: RunRecord) -> str:
@@ -81,6 +85,8 @@ def _banner(record: RunRecord) -> Markup:
         found.append(
             ("Cost-free run.", "Nobody trades for nothing: every figure here is before costs, and none can be earned.")
         )
+    if record.data.funding is not None and not record.data.funding.charged:
+        found.append(("Funding was not charged.", UNPAID))
     said = record.verdict.watermark if record.verdict is not None else None
     if said:
         found.append(("Marked:", printable(said)))

@@ -28,6 +28,7 @@ from tradenas.report.schema import (
     Verdict,
     ZoneScores,
 )
+from tradenas.report.wording import percent
 from tradenas.trials.ledger import Ledger
 
 __all__ = ["RunRecord", "load_record"]
@@ -103,6 +104,17 @@ class RunRecord:
     def cost_free(self) -> bool:
         """True when the whole study traded for nothing."""
         return self.verdict is not None and self.verdict.costs is not None and self.verdict.costs.bps == 0.0
+
+    @property
+    def funding_words(self) -> str:
+        """Whether funding was charged, and what the champion paid; empty where none is due."""
+        funding = self.data.funding
+        if funding is None:
+            return ""
+        paid = self.champion_scores.total_funding if self.champion_scores is not None else None
+        if not funding.charged or paid is None:
+            return "funding charged" if funding.charged else "funding NOT charged"
+        return f"funding charged ({'paid' if paid >= 0 else 'received'} {percent(abs(paid), 2)} in the {self.zone})"
 
     @property
     def watermark(self) -> str | None:

@@ -28,7 +28,8 @@ def cell(text: str) -> str:
 def daily_csv(record: RunRecord) -> str | None:
     """One row a UTC day (tz-naive date), fractions of capital; `None` without daily P&L.
 
-    `net`, `gross` and `turnover` are the champion's; then one column with the net P&L of each other strategy.
+    `net`, `gross`, `turnover` and, where it was charged, `funding` are the champion's; then one column with the net P&L
+    of each other strategy.
     """
     daily, champion = record.daily, record.champion
     if daily is None or not daily.names:
@@ -39,7 +40,8 @@ def daily_csv(record: RunRecord) -> str | None:
         series = daily.of(name)
         if series is None:
             continue
-        fields = (("net", series.net_D), ("gross", series.gross_D), ("turnover", series.turnover_D))
+        fields = [("net", series.net_D), ("gross", series.gross_D), ("turnover", series.turnover_D)]
+        fields += [("funding", series.funding_D)] if series.funding_D is not None else []
         for field, values in fields if name == first else fields[:1]:
             head = field if name == first else f"{cell(name)} net"
             columns.append((head, dict(zip(series.day_D.tolist(), values.tolist(), strict=True))))

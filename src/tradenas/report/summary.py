@@ -75,6 +75,7 @@ def _statistics(record: RunRecord) -> list[str]:
         ("Trials counted", f"{count(found.trials.total)} (effective {decimal(found.effective_trials, 1)})"),
         ("Turnover a day", decimal(scores.turnover_per_day) if scores is not None else DASH),
         ("Costs, break-even (bps)", f"{decimal(costs, 1)}, {decimal(found.break_even_bps, 1)}"),
+        *([("Funding", record.funding_words)] if record.funding_words else []),
     ]
     if record.coupling is not None:
         rows.append(("Supernet against standalone", plain(tau_words(record.coupling))))

@@ -13,7 +13,7 @@ from tradenas.report.schema.coupling import (
     Repair,
     TauInterval,
 )
-from tradenas.report.schema.data import DataAudit, Environment, Target, Zone, Zones
+from tradenas.report.schema.data import DataAudit, Environment, ExtraFile, Funding, Target, Zone, Zones
 from tradenas.report.schema.judgement import (
     Champion,
     ConfidenceSet,
@@ -51,8 +51,10 @@ __all__ = [
     "CouplingPoint",
     "DataAudit",
     "Environment",
+    "ExtraFile",
     "Finalists",
     "Finding",
+    "Funding",
     "InputRecord",
     "Interval",
     "LedgerCounts",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["DataAudit", "Environment", "Target", "Zone", "Zones"]
+__all__ = ["DataAudit", "Environment", "ExtraFile", "Funding", "Target", "Zone", "Zones"]
 
 Number = int | float
 EMPTY: Mapping[str, int] = MappingProxyType({})
@@ -57,6 +57,27 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Funding:
+    """Whether holders of the perpetual paid at its settlements; `sum` is what a long over all candles would have."""
+
+    charged: bool
+    sum: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraFile:
+    """A file beside the candles: funding, a series or order books; `fresh` is the share of candles with a value."""
+
+    kind: str
+    path: str
+    columns: tuple[str, ...] = ()
+    rows: int | None = None
+    usual_step_ms: int | None = None
+    max_age_ms: int | None = None
+    fresh: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataAudit:
     """`data.json`: which candles, how whole they are, and what was made of them."""
 
@@ -80,3 +101,5 @@ class DataAudit:
     target: Target | None = None
     zones: Zones = field(default_factory=Zones)
     notes: str | None = None
+    funding: Funding | None = None
+    extra: tuple[ExtraFile, ...] = ()

@@ -96,6 +96,7 @@ class ZoneScores:
     max_drawdown: float | None = None
     total_net: float | None = None
     total_gross: float | None = None
+    total_funding: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tradenas.report.figures.zones import zones
 from tradenas.report.markup import el, join
 from tradenas.report.record import RunRecord
+from tradenas.report.schema import ExtraFile
 from tradenas.report.sections.parts import Section, absent, facts, figure, table
-from tradenas.report.wording import DASH, count, interval_name, share, span
+from tradenas.report.wording import DASH, count, interval_name, percent, share, span
 
 __all__ = ["audit"]
 
@@ -34,6 +35,8 @@ def audit(record: RunRecord) -> Section:
         ("Zero-volume candles", count(data.zero_volume)),
         ("Repairs", repairs),
         ("Target", aim),
+        *([("Funding", _funding(record))] if data.funding is not None else []),
+        *((f"Beside the candles: {one.kind}", _beside(one)) for one in data.extra),
         ("Transforms", ", ".join(data.transforms) or DASH),
         ("SHA-256", el("code", data.sha256, class_="hash") if data.sha256 else DASH),
         *([("Notes", data.notes)] if data.notes else []),
@@ -47,6 +50,22 @@ def audit(record: RunRecord) -> Section:
         candles, el("h3", "Zones"), figure(record, zones) or absent("The zones have not been cut."), _zones(record),
         el("h3", f"Features ({len(data.features)})"), names,
     ]))  # fmt: skip
+
+
+def _funding(record: RunRecord) -> str:
+    """What was charged, and what that would have cost who held throughout."""
+    funding = record.data.funding
+    if funding is None or not funding.charged:
+        return "not charged, though the costs are those of a perpetual"
+    held = f"; a long over all candles {'pays' if (funding.sum or 0) >= 0 else 'receives'} " if funding.sum else ""
+    return f"charged at each settlement{held}{percent(abs(funding.sum), 2) if funding.sum else ''}"
+
+
+def _beside(one: ExtraFile) -> str:
+    step = f", usually every {interval_name(one.usual_step_ms)}" if one.usual_step_ms else ""
+    age = f", not used when older than {interval_name(one.max_age_ms)}" if one.max_age_ms else ""
+    known = f"; known at {share(one.fresh)} of the candles" if one.fresh is not None else ""
+    return f"{', '.join(one.columns)}: {count(one.rows)} values in {one.path}{step}{age}{known}"
 
 
 def _gap(ms: int | None) -> str:

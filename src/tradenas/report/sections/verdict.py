@@ -74,6 +74,7 @@ def _stats(record: RunRecord, found: Verdict) -> Iterator[Stat]:
     paid = (
         f"{decimal(costs.taker_bps, 1)} taker + {decimal(costs.slippage_bps, 1)} slippage" if costs is not None else ""
     )
+    paid = ", ".join(words for words in (paid, record.funding_words) if words)
     yield "costs", f"{decimal(costs.bps, 1)} bps" if costs is not None else DASH, paid
     yield "breakeven", f"{decimal(even, 1)} bps" if even is not None else DASH, "a unit of turnover"
     fall = scores.max_drawdown if scores is not None else None
