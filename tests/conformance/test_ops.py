@@ -5,9 +5,10 @@ import torch
 
 from tradenas import testing
 from tradenas.nn.elastic import Count, fit
-from tradenas.nn.ops import OPS, Op
+from tradenas.nn.ops import OPS, CrossAsset, Leader, Market, Op
+from tradenas.space import CROSS_ASSET
 
-CHECKS = ("shape", "causal", "reach", "width", "gradient", "count")
+CHECKS = ("shape", "causal", "reach", "width", "gradient", "count", "stacked", "assets")
 
 
 @pytest.mark.parametrize("name", list(OPS))
@@ -17,7 +18,7 @@ def test_op(name, check):
 
 
 class Peeking(Op):
-    """Reads the next row, ignores masks, overstates its reach and its price, and never uses its weight."""
+    """Reads the next row of another segment, ignores masks, overstates reach and price, and never uses its weight."""
 
     reach = 3
 
@@ -27,7 +28,10 @@ class Peeking(Op):
 
     def forward(self, x_BTC, width):
         want = width if isinstance(width, int) else len(width)
-        return fit(torch.roll(x_BTC, -1, dims=1), want)[..., : max(1, want - 1)] + 0.0 * self.unused.sum().detach()
+        return (
+            fit(torch.roll(x_BTC, (-1, 1), dims=(1, 0)), want)[..., : max(1, want - 1)]
+            + 0.0 * self.unused.sum().detach()
+        )
 
     def count(self, c_in, width):
         return Count(parameters=7, macs=7000)
@@ -37,3 +41,60 @@ class Peeking(Op):
 def test_the_checks_have_teeth(check):
     with pytest.raises((AssertionError, RuntimeError)):
         getattr(testing, f"check_{check}")(Peeking)
+
+
+class Alone(Market):
+    """Mixes nothing."""
+
+    def made(self, x_BATC, others_BATC):
+        return x_BATC
+
+
+class Lopsided(Market):
+    """Hears the first asset most, and calls itself symmetric."""
+
+    def made(self, x_BATC, others_BATC):
+        return others_BATC + x_BATC[..., :1, :, :]
+
+
+class Modest(Leader):
+    """Forgets that it reads other assets' rows up to seven before the current one."""
+
+    reach = 6
+
+
+class Lonely(Market):
+    """Takes a single asset too."""
+
+    def __init__(self, c_in, c_out, assets):
+        super().__init__(c_in, c_out, 3)
+        self.assets = assets
+
+
+class Ahead(Leader):
+    """Reads the row after of the assets that lead."""
+
+    def forward(self, x_BTC, width):
+        return super().forward(torch.roll(x_BTC, -1, dims=1), width)
+
+
+class Unstacked(Leader):
+    """Says that it runs stacked, and takes the first network's weights for all."""
+
+    def weighting(self):
+        full = super().weighting()
+        return full if full.ndim == 3 else full[:1].expand_as(full)
+
+
+@pytest.mark.parametrize(
+    ("check", "broken"),
+    [("assets", Alone), ("assets", Lopsided), ("assets", Lonely), ("causal", Ahead), ("reach", Modest),
+     ("stacked", Unstacked)],
+)  # fmt: skip
+def test_ops_that_mix_assets_wrongly_are_found_out(check, broken):
+    with pytest.raises((AssertionError, RuntimeError)):
+        getattr(testing, f"check_{check}")(broken)
+
+
+def test_the_space_knows_which_ops_mix_assets():
+    assert {name for name in OPS if issubclass(OPS[name], CrossAsset)} == set(CROSS_ASSET)

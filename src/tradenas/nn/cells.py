@@ -56,7 +56,7 @@ class _Cell(nn.Module):
     """One cell: what it reads of earlier ones, and its edges."""
 
     def __init__(
-        self, at: int, space: SearchSpace, graph: Graph, pairs: Sequence[Pair], width: int, *, mix: Mix
+        self, at: int, space: SearchSpace, graph: Graph, pairs: Sequence[Pair], width: int, *, mix: Mix, assets: int
     ) -> None:
         super().__init__()
         self.graph, self.at = graph, at
@@ -68,7 +68,13 @@ class _Cell(nn.Module):
         self.edges = nn.ModuleDict(
             {
                 f"{i}-{j}": Layer(
-                    f"cell/edge{i}-{j}", space, width, mix=mix, common="cell", label=f"cell{at}/edge{i}-{j}"
+                    f"cell/edge{i}-{j}",
+                    space,
+                    width,
+                    mix=mix,
+                    common="cell",
+                    label=f"cell{at}/edge{i}-{j}",
+                    assets=assets,
                 )
                 for i, j in pairs
             }
@@ -104,7 +110,7 @@ class CellStack(nn.Module):
     left out, the same way under indices and under weights of 0 and 1.
     """
 
-    def __init__(self, space: SearchSpace, channels: int, *, mix: Mix) -> None:
+    def __init__(self, space: SearchSpace, channels: int, *, mix: Mix, assets: int = 1) -> None:
         super().__init__()
         self.graph = Graph.of((c.name for c in space.choices), space["cell/output"].options[0])
         self.cells, self.width = space["cells"], space["cell/width"]
@@ -120,7 +126,7 @@ class CellStack(nn.Module):
         heard = self.heard(self.pairs, (int(c) for c in self.cells.options))
         self.stem = ElasticLinear(channels, self.c_out, gain=1.0) if heard else None
         self.bodies = nn.ModuleDict(
-            {str(k): _Cell(k, space, self.graph, self.pairs, self.c_out, mix=mix) for k in heard}
+            {str(k): _Cell(k, space, self.graph, self.pairs, self.c_out, mix=mix, assets=assets) for k in heard}
         )
 
     def head(self) -> Reading:

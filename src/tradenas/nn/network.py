@@ -68,11 +68,11 @@ class Network(nn.Module):
         self.layers = nn.ModuleList()
         self.stack: CellStack | None = None
         if "cells" in space:
-            self.stack = CellStack(space, channels, mix=mix)
+            self.stack = CellStack(space, channels, mix=mix, assets=layout.assets)
             self.heads = nn.ModuleDict({str(d): self.stack.head() for d in self.depth.options})
         else:
             for i in range(max(int(d) for d in self.depth.options)):
-                layer = Layer(f"layer{i}", space, channels, mix=mix)
+                layer = Layer(f"layer{i}", space, channels, mix=mix, assets=layout.assets)
                 self.layers.append(layer)
                 channels = layer.c_out
             for op in self._layer(0).ops.values():

@@ -14,7 +14,7 @@ from tradenas.nn.elastic import Count, Width, gate, width_of
 from tradenas.nn.mixture import Mixture, Weighting, expected, weighting
 from tradenas.nn.mode import Mode
 from tradenas.nn.norms import NORMS, Norm
-from tradenas.nn.ops import OPS, Op
+from tradenas.nn.ops import Op, build_op
 from tradenas.space import SELF_ACTIVATED, WEIGHTLESS, Choice, Picked, SearchSpace
 
 __all__ = ["Branch", "Branches", "Layer", "Mix", "weighted_sum"]
@@ -51,6 +51,7 @@ class Layer(nn.Module):
         name: of the layer of a chain, or of the edge of a cell.
         common: whose width and what follows the op; the layer's own where it is not given.
         label: of its batch norms, where several layers have one name.
+        assets: that stand in its batch beside each other, for the ops that mix them.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Layer(nn.Module):
         mix: Mix = weighted_sum,
         common: str | None = None,
         label: str | None = None,
+        assets: int = 1,
     ) -> None:
         super().__init__()
         self.name, self.label, self.mix = name, label or name, mix
@@ -70,7 +72,8 @@ class Layer(nn.Module):
         self.after = {w: space[f"{common}/{w}"] for w in ("norm", "activation", "dropout") if f"{common}/{w}" in space}
         self.c_out = max(int(w) for w in self.width.options)
         self.ops: dict[str, Op]
-        self.ops = nn.ModuleDict({str(o): OPS[str(o)](c_in, self.c_out) for o in self.op.options})  # type: ignore[assignment]
+        ops = {str(o): build_op(str(o), c_in, self.c_out, assets) for o in self.op.options}
+        self.ops = nn.ModuleDict(ops)  # type: ignore[assignment]
         norms = self.after["norm"].options if any(self.has("norm", str(o)) for o in self.op.options) else ()
         self.norms: dict[str, Norm]
         self.norms = nn.ModuleDict({str(n): NORMS[str(n)](self.c_out) for n in norms})  # type: ignore[assignment]

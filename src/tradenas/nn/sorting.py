@@ -13,11 +13,11 @@ first layer, and every layer tied to it.  Hidden units of an op move with its ou
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tradenas.errors import SpaceError
 from tradenas.nn.network import Network
-from tradenas.nn.ops import OPS
+from tradenas.nn.ops import build_op
 from tradenas.nn.slot import Layer
 
 __all__ = ["sort_channels", "sorted_axes"]
@@ -103,9 +103,8 @@ def _read(network: Network, layers: list[Layer], i: int) -> Tensor:
 
 def _axes(op: str, layer: Layer, which: str) -> list[tuple[str, int]]:
     """The axes of an op's tensors that stand for its inputs or outputs: those that grow where it has one more."""
-    built: nn.Module = layer.ops[op]
-    c_in, c_out = layer.ops[op].c_in, layer.ops[op].c_out
-    wider = OPS[op](c_in + (which == "in"), c_out + (which == "out")).state_dict()
+    built = layer.ops[op]
+    wider = build_op(op, built.c_in + (which == "in"), built.c_out + (which == "out"), built.assets).state_dict()
     found = []
     for name, tensor in built.named_parameters():
         for axis, (n, m) in enumerate(zip(tensor.shape, wider[name].shape, strict=True)):

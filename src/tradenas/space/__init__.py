@@ -1,7 +1,7 @@
 """What may be chosen, as data: no torch in here."""
 
 from tradenas.space.architecture import Architecture
-from tradenas.space.blueprint import BLUEPRINTS, SELF_ACTIVATED, WEIGHTLESS, Blueprint
+from tradenas.space.blueprint import BLUEPRINTS, CROSS_ASSET, SELF_ACTIVATED, WEIGHTLESS, Blueprint
 from tradenas.space.cell import CELL_OPS, Cell
 from tradenas.space.chain import CHAIN_OPS, Chain
 from tradenas.space.choice import Choice, Option, Picked
@@ -12,7 +12,7 @@ from tradenas.space.space import SearchSpace, draw
 from tradenas.space.switches import closed, is_single, is_switch, off_option
 
 __all__ = [
-    "BLUEPRINTS", "CELL_OPS", "CHAIN_OPS", "SELF_ACTIVATED", "WEIGHTLESS", "Architecture", "Blueprint", "Cell", "Chain",
-    "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "closed", "crossover", "draw", "essential",
-    "is_single", "is_switch", "mutate", "off_option", "option_shares",
+    "BLUEPRINTS", "CELL_OPS", "CHAIN_OPS", "CROSS_ASSET", "SELF_ACTIVATED", "WEIGHTLESS", "Architecture", "Blueprint",
+    "Cell", "Chain", "Choice", "Edge", "Graph", "Option", "Picked", "SearchSpace", "closed", "crossover", "draw",
+    "essential", "is_single", "is_switch", "mutate", "off_option", "option_shares",
 ]  # fmt: skip

@@ -12,14 +12,17 @@ from tradenas.space.choice import Choice
 from tradenas.space.space import SearchSpace
 from tradenas.space.switches import COLUMN, FEATURE, GROUP, OFF, off_option
 
-__all__ = ["BLUEPRINTS", "SELF_ACTIVATED", "WEIGHTLESS", "Blueprint", "check_rates", "check_rising"]
+__all__ = ["BLUEPRINTS", "CROSS_ASSET", "SELF_ACTIVATED", "WEIGHTLESS", "Blueprint", "check_rates", "check_rising"]
 
 BLUEPRINTS: Registry[type[Blueprint]] = Registry("blueprint")
 
 #: Ops without weights: nothing to normalise or to drop, and as a first layer they would crop features by order.
-WEIGHTLESS = ("zero", "skip", "ema4", "ema12", "ema26", "difference", "difference5", "mean5", "max5")
+WEIGHTLESS = ("zero", "skip", "ema4", "ema12", "ema26", "difference", "difference5", "mean5", "max5",
+              "market", "relative")  # fmt: skip
 #: Ops that end in their own nonlinearity, or are none: no activation is chosen for them.
-SELF_ACTIVATED = (*WEIGHTLESS, "gated", "lstm", "gru", "attention")
+SELF_ACTIVATED = (*WEIGHTLESS, "gated", "lstm", "gru", "attention", "cross_attention", "leader")
+#: Ops that mix assets: only for networks over two or more.
+CROSS_ASSET = ("cross_attention", "correlation", "leader", "market", "relative")
 
 
 def check_rising(place: str, values: tuple[int, ...], low: int, high: int) -> None:

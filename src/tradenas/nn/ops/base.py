@@ -27,6 +27,8 @@ class Op(nn.Module, abc.ABC):
     carries: bool = False
     #: Whether it puts out zeros whatever comes in.
     silent: bool = False
+    #: Assets that stand in its batch beside each other; only ops that mix them are told (`CrossAsset`).
+    assets: int = 1
     #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
     places: tuple[int, ...] | None = None
 

@@ -87,7 +87,7 @@ def synflow(network: Network, batch: ProxyBatch) -> float:
     plain = _linear(network)
     rows = plain.reach(plain.space.smallest())
     columns = batch.x_BTF.shape[-1]
-    ones_BTF = torch.ones(1, rows, columns, dtype=torch.float64, device=batch.x_BTF.device)
+    ones_BTF = torch.ones(plain.layout.assets, rows, columns, dtype=torch.float64, device=batch.x_BTF.device)
     past = plain.inputs(ones_BTF, {})[0, -1, plain.inputs.features :].sum()
     flow = plain(ones_BTF)[0, -1] - past
     weights = list(plain.parameters())
