@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,10 +16,11 @@ from tradenas.errors import CandleError, ConfigError, FolderError, SpaceError
 from tradenas.events import Events
 from tradenas.study import Study
 from tradenas.study.config import DataConfig, StudyConfig, read_config
-from tradenas.study.extras import load_beside
+from tradenas.study.extras import load_beside, told
 from tradenas.study.folder import RunFolder
 from tradenas.study.market import prepare
 from tradenas.train.store import load_dataset
+from train.datasets import make_dataset
 
 HOUR = 3_600_000
 ROWS = 1800
@@ -167,6 +169,14 @@ def test_each_market_has_its_own(home):
     np.testing.assert_allclose(found["ETH"].funding.value - found["BTC"].funding.value, 0.5)
     column = found["ETH"].indicators[0](one)
     assert column.min() > 0.4
+    rows = len(one)
+    data = [make_dataset(rows=rows) for _ in found]
+    data = [replace(d, funding_T=np.full(rows, r)) for d, r in zip(data, (0.1, 0.3), strict=True)]
+    config = read_config({"data": {"source": "x.parquet", "funding": "funding.parquet"}})
+    about = told(config, [(replace(one, symbol=name), b, d) for (name, b), d in zip(found.items(), data, strict=True)])
+    assert [(a["symbol"], a["kind"]) for a in about["extra"]] == [("BTC", "funding"), ("ETH", "funding")]
+    assert about["funding"] == {"charged": True, "sum": pytest.approx(0.2 * rows)}
+    assert list(about["extra_files"]) == ["funding.parquet"]
     sol = Candles.from_arrays(symbol="SOL", interval_ms=HOUR, calendar="24/7", **columns)
     with pytest.raises(CandleError, match="rows of BTC, ETH"):
         load_beside(both, sol, base=home)

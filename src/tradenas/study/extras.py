@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,18 @@ def wanted(config: StudyConfig, beside: Beside) -> list[str | Indicator]:
     return ours + [item for item in beside.indicators if item.name in config.columns]
 
 
-def told(config: StudyConfig, candles: Candles, beside: Beside, data: Dataset) -> dict[str, Any]:
-    """What `data.json` says of it, nothing where there is nothing; `data` are of the same market."""
+def told(config: StudyConfig, markets: Sequence[tuple[Candles, Beside, Dataset]]) -> dict[str, Any]:
+    """What `data.json` says of it, nothing where there is nothing; one line a file and market."""
     facts: dict[str, Any] = {}
-    if beside.files:
-        facts |= {"extra": list(beside.about), "extra_files": dict(beside.files)}
-    if data.funding_T is not None:
-        facts["funding"] = {"charged": True, "sum": float(data.funding_T.sum())}
-    elif unpaid_funding(config, candles):
+    files = {path: digest for _, beside, _ in markets for path, digest in beside.files.items()}
+    if files:
+        named = [{"symbol": candles.symbol} if len(markets) > 1 else {} for candles, _, _ in markets]
+        about = [{**one, **name} for (_, beside, _), name in zip(markets, named, strict=True) for one in beside.about]
+        facts = {"extra": about, "extra_files": files}
+    paid = [float(data.funding_T.sum()) for _, _, data in markets if data.funding_T is not None]
+    if paid:
+        facts["funding"] = {"charged": True, "sum": float(np.mean(paid))}
+    elif unpaid_funding(config, markets[0][0]):
         facts["funding"] = {"charged": False}
     return facts
 

@@ -85,7 +85,7 @@ def prepare(folder: RunFolder, config: StudyConfig, events: Events, *, base: Pat
         save_dataset(cut(data, zones.selection.stop), folder.open_rows)
         save_dataset(data, folder.all_rows)
         about = _about(config, candles, report, seen.to_json(), data, zones)
-        about |= {**regimes, **told(config, candles, beside, data)}
+        about |= {**regimes, **told(config, [(candles, beside, data)])}
         write_json(folder.data, {**about, "file_sha256": None if file is None else sha256_file(file)})
 
 

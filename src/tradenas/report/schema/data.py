@@ -58,7 +58,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Funding:
-    """Whether holders of the perpetual paid at its settlements; `sum` is what a long over all candles would have."""
+    """Whether holders of the perpetual paid at its settlements.
+
+    `sum` is what a long over all candles would have paid, on average over the markets of a study.
+    """
 
     charged: bool
     sum: float | None = None
@@ -66,10 +69,14 @@ class Funding:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtraFile:
-    """A file beside the candles: funding, a series or order books; `fresh` is the share of candles with a value."""
+    """A file beside the candles: funding, a series or order books; `fresh` is the share of candles with a value.
+
+    `symbol` is said where a study has several markets.
+    """
 
     kind: str
     path: str
+    symbol: str | None = None
     columns: tuple[str, ...] = ()
     rows: int | None = None
     usual_step_ms: int | None = None

@@ -65,7 +65,8 @@ def _beside(one: ExtraFile) -> str:
     step = f", usually every {interval_name(one.usual_step_ms)}" if one.usual_step_ms else ""
     age = f", not used when older than {interval_name(one.max_age_ms)}" if one.max_age_ms else ""
     known = f"; known at {share(one.fresh)} of the candles" if one.fresh is not None else ""
-    return f"{', '.join(one.columns)}: {count(one.rows)} values in {one.path}{step}{age}{known}"
+    whose = f" of {one.symbol}" if one.symbol else ""
+    return f"{', '.join(one.columns)}{whose}: {count(one.rows)} values in {one.path}{step}{age}{known}"
 
 
 def _gap(ms: int | None) -> str:
