@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -14,9 +16,9 @@ from study.tiny import kill, tiny
 from tradenas.atomic import sha256_file
 from tradenas.data import write_candles
 from tradenas.data.synthetic import planted
-from tradenas.errors import VaultError
+from tradenas.errors import FolderError, VaultError
 from tradenas.report import write_report
-from tradenas.study import Study, judging, retraining
+from tradenas.study import Study, StudyResult, judging, retraining
 from tradenas.study.folder import RunFolder
 from tradenas.trials.ledger import Ledger
 
@@ -34,6 +36,29 @@ def done(tmp_path_factory):
 
 def facts(folder, name):
     return json.loads((folder / name).read_text())
+
+
+def test_a_result_as_tables_and_as_a_card(done):
+    again = StudyResult.load(done.folder)
+    assert again.facts == done.facts
+    table = done.strategies()
+    assert set(table["zone"]) == {"selection", "vault"}
+    champion = done.facts["champion"]["name"]
+    row = table.filter((pl.col("name") == champion) & (pl.col("zone") == "vault"))
+    assert row["sharpe"].item() == done.facts["net_sharpe"]["value"]
+    daily = done.daily()
+    own = daily.filter((pl.col("name") == champion) & (pl.col("zone") == "vault"))
+    assert own["net"].sum() == pytest.approx(row["total_net"].item())
+    assert daily["day"].dtype == pl.Date
+    hostile = replace(done, facts={**done.facts, "why": ["<script>alert(1)</script>"], "watermark": "<b>x"})
+    card = hostile._repr_html_()
+    assert "<script>" not in card
+    assert "&lt;script&gt;" in card
+    assert "&lt;b&gt;x" in card
+    assert done.verdict in card
+    assert champion in card
+    with pytest.raises(FolderError):
+        StudyResult.load(done.folder / "nowhere")
 
 
 def test_everything_is_there(done):
@@ -60,8 +85,8 @@ def test_everything_is_there(done):
     assert facts(folder, "coupling.json")["num"] == 3
     verdict = facts(folder, "verdict.json")
     assert verdict["watermark"] is None
-    assert verdict["trials"]["by_stage"] == {"search": 10, "coupling": 3, "retrain": 6, "tune": 3}
-    assert verdict["trials"]["total"] == 22
+    assert verdict["trials"]["by_stage"] == {"search": 10, "coupling": 3, "causes": 9, "retrain": 6, "tune": 3}
+    assert verdict["trials"]["total"] == 31
 
 
 def test_the_report_is_written_from_the_folder(done):

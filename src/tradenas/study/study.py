@@ -14,31 +14,12 @@ from tradenas.study.folder import RunFolder
 from tradenas.study.judging import judge_study
 from tradenas.study.marginal import measure_inputs
 from tradenas.study.market import prepare
+from tradenas.study.result import StudyResult
 from tradenas.study.retraining import retrain
 from tradenas.study.searching import search
 from tradenas.trials.ledger import Ledger
 
-__all__ = ["Study", "StudyResult"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyResult:
-    """What a study left behind.
-
-    Attributes:
-        folder: the run folder.
-        verdict: `EDGE`, `NO EVIDENCE` or `NO EDGE`.
-        facts: all of `verdict.json`.
-    """
-
-    folder: Path
-    verdict: str
-    facts: Mapping[str, Any]
-
-    @property
-    def exit_code(self) -> int:
-        """0 for an edge, 3 for none."""
-        return 0 if self.verdict == "EDGE" else 3
+__all__ = ["Study"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,5 +120,4 @@ def run_in(
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
         judge_study(folder, config, ledger, events, again=again)
-    facts = folder.read(folder.verdict)
-    return StudyResult(folder=folder.path, verdict=facts["verdict"], facts=facts)
+    return StudyResult.load(folder.path)
