@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradenas.data.candles import Candles
 from tradenas.data.files import ReadReport, read_candles
 from tradenas.data.repairs import Repairs
 from tradenas.data.samples import sample
+from tradenas.errors import ConfigError
+from tradenas.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from tradenas.data.synthetic import PlantedPanel
 
 __all__ = ["open_source", "source_file"]
 
@@ -37,7 +44,7 @@ def open_source(
 
     Args:
         source: a file, `sample:NAME` or `planted:KIND`.
-        symbol: which market of a file that holds several.
+        symbol: which market of a file, or of a planted panel, that holds several.
         repairs: what may be changed in a file; nothing if not given.
         bars: candles of a planted market.
         seed: of a planted market.
@@ -56,6 +63,22 @@ def open_source(
     head, _, tail = source.partition(":")
     if head == "sample":
         return sample(tail), None
-    from tradenas.data.synthetic import planted
+    from tradenas.data.synthetic import PANELS, planted
 
+    if tail in PANELS:
+        panel = _panel(tail, bars, seed)
+        if symbol not in panel.symbols:
+            raise ConfigError(
+                source, got=f"symbol {symbol!r}", expected=f"one of {', '.join(panel.symbols)}",
+                fix=did_you_mean(symbol, list(panel.symbols)),
+            )  # fmt: skip
+        return panel.candles[panel.symbols.index(symbol)], None
     return planted(tail, bars=bars, seed=seed).candles, None
+
+
+@lru_cache(maxsize=2)
+def _panel(kind: str, bars: int, seed: int) -> PlantedPanel:
+    """One panel holds all its markets; a study asks for each of them."""
+    from tradenas.data.synthetic import planted_panel
+
+    return planted_panel(kind, bars=bars, seed=seed)

@@ -168,13 +168,13 @@ class Echo:
 
 
 class Lagging:
-    """Follows another market: bar t + 1 leans as the leader's bar t + 1 - LEAD_BARS moved."""
+    """Follows another market: bar t + 1 leans as the leader's bar t + 1 - lag moved."""
 
-    def __init__(self, leader_z_T: FloatArray) -> None:
-        self.leader_z_T = leader_z_T
+    def __init__(self, leader_z_T: FloatArray, lag: int = LEAD_BARS) -> None:
+        self.leader_z_T, self.lag = leader_z_T, lag
 
     def __call__(self, bar: Bar) -> float:
-        row = bar.t + 1 - LEAD_BARS
+        row = bar.t + 1 - self.lag
         return limited(float(self.leader_z_T[row])) if row >= 0 else 0.0
 
 

@@ -108,12 +108,16 @@ def planted(
     >>> 0.04 < world.oracle_ic < 0.14
     True
     """
-    strength = _check(kind, bars, strength, interval_ms)
-    market = _Market(kind=kind, role="market", bars=bars, seed=seed, interval_ms=interval_ms)
+    if kind not in KINDS:
+        raise ConfigError(
+            "planted.kind", got=kind, expected="a kind of world", fix=did_you_mean(str(kind), list(KINDS))
+        )
+    strength = checked(kind, bars, strength, interval_ms)
+    market = Market(kind=kind, role="market", bars=bars, seed=seed, interval_ms=interval_ms)
     others: tuple[Candles, ...] = ()
     signal: Signal
     if kind == "lead_lag":
-        leader = _Market(kind=kind, role="leader", bars=bars, seed=seed, interval_ms=interval_ms)
+        leader = Market(kind=kind, role="leader", bars=bars, seed=seed, interval_ms=interval_ms)
         leader.run(Noise(), 0.0)
         others, signal = (leader.candles("PLANTED-LEADER"),), Lagging(leader.z_T)
     elif kind == "volume":
@@ -122,25 +126,30 @@ def planted(
         signal = Echo(market.surprise_T)
     else:
         signal = SIGNALS[kind]()
-    expected_T = market.run(signal, strength)
-    candles = market.candles(f"PLANTED-{kind.upper().replace('_', '-')}")
-    world = World(
-        candles=candles, expected_T=expected_T, kind=kind, strength=strength, seed=seed, oracle_ic=0.0, others=others
-    )
-    object.__setattr__(world, "oracle_ic", world.ic(expected_T))
-    return world
+    return market.world(signal, strength, symbol=f"PLANTED-{kind.upper().replace('_', '-')}", others=others)
 
 
-class _Market:
+class Market:
     """One market while it is made; each source of chance has a stream of its own."""
 
     def __init__(self, *, kind: str, role: str, bars: int, seed: int, interval_ms: int) -> None:
+        self.kind, self.seed = kind, seed
         self.streams = {name: rng_for(seed, "planted", kind, role, name) for name in ("shock", "volume", "high", "low")}
         self.interval_ms = interval_ms
         self.sigma = ANNUAL_VOLATILITY * (interval_ms / YEAR_MS) ** 0.5
         self.shock_T = shocks(self.streams["shock"], bars)
         self.surprise_T: FloatArray = self.streams["volume"].standard_normal(bars)
         self.z_T, self.variance_T = np.empty(bars), np.empty(bars)
+
+    def world(self, signal: Signal, strength: float, *, symbol: str, others: tuple[Candles, ...] = ()) -> World:
+        """Lets the market happen, and the truth about it."""
+        expected_T = self.run(signal, strength)
+        made = World(
+            candles=self.candles(symbol), expected_T=expected_T, kind=self.kind, strength=strength, seed=self.seed,
+            oracle_ic=0.0, others=others,
+        )  # fmt: skip
+        object.__setattr__(made, "oracle_ic", made.ic(expected_T))
+        return made
 
     def run(self, signal: Signal, strength: float) -> FloatArray:
         """Let the market happen, bar by bar; returns the conditional mean of the bar after each."""
@@ -189,11 +198,8 @@ def correlation(a_T: FloatArray, b_T: FloatArray) -> float:
     return float(a @ b) / scale if scale > 0 else 0.0
 
 
-def _check(kind: str, bars: int, strength: float | None, interval_ms: int) -> float:
-    if kind not in KINDS:
-        raise ConfigError(
-            "planted.kind", got=kind, expected="a kind of world", fix=did_you_mean(str(kind), list(KINDS))
-        )
+def checked(kind: str, bars: int, strength: float | None, interval_ms: int) -> float:
+    """The strength, or its default; refuses numbers out of range."""
     for name, number, least in (("bars", bars, LEAST_BARS), ("interval_ms", interval_ms, 1_000)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             raise ConfigError(f"planted.{name}", got=number, expected=f"a whole number of at least {least}")
