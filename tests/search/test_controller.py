@@ -28,7 +28,11 @@ NEEDS_ONE = SearchSpace(
     [*(Choice(name=f"in{i}", options=("off", "on")) for i in range(3)), Choice(name="two", options=(1, 2, 3), take=2)],
     not_all={f"in{i}": "off" for i in range(3)},
 )
-SPACES = {"bandit": BANDIT, "conditional": CONDITIONAL, "needs one": NEEDS_ONE}
+SOME_COLUMN = SearchSpace(
+    [Choice(name=f"input/column/{i}", options=("raw", "drop", "rank")) for i in range(3)],
+    not_all={f"input/column/{i}": "drop" for i in range(3)},
+)
+SPACES = {"bandit": BANDIT, "conditional": CONDITIONAL, "needs one": NEEDS_ONE, "some column": SOME_COLUMN}
 
 
 def controller(space, seed=0, **changes):
