@@ -113,5 +113,6 @@ def test_a_search_without_a_supernet_has_no_causes_and_a_budget_of_0_no_measurem
     plain = tiny(trials=less)
     plain["search"] = {"kind": "random_search", "num_trained": 3, "training": {"epochs": 1, "segment": 32}}
     folder = Study.of(plain).run(tmp_path).folder
+    assert not (folder / "search" / "diagnostics.json").exists()  # nor alphas
     assert facts(folder, "coupling.json") == {"metric": "rank_ic", "num": 0, "points": [], "ceiling": None}
     assert "nobody knows" in facts(folder, "retrain/strategies.json")["finalists"]["words"]

@@ -159,6 +159,3 @@ class Bench:
     def trade(self, span: Span, voice: Speaker) -> Traded:
         """Trades one voice by the rule and costs of the study."""
         return trade(self.data, span, voice, rule=self.config.rule, costs=self.config.costs, train=self.zones.search)
-
-    def key_of(self, architecture: Architecture, seed: int) -> tuple[str, int]:
-        return architecture.digest, seed

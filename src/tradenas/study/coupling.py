@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tradenas.errors import DivergedError
 from tradenas.search.parts.standalone import Standalone
+from tradenas.space import Architecture
 from tradenas.study.agreement import agreement, unmeasured
 from tradenas.study.bench import Bench
 from tradenas.study.causes import why
@@ -15,9 +17,23 @@ from tradenas.study.searching import evaluator_of, found, search_fold
 from tradenas.study.untrained import proxies
 from tradenas.train.evaluate import METRICS, merit
 from tradenas.train.store import cut
+from tradenas.trials.jobs import JobSpec
 from tradenas.trials.ledger import Trial
 
-__all__ = ["couple"]
+__all__ = ["couple", "trainings_alone"]
+
+
+def trainings_alone(bench: Bench, architectures: Sequence[Architecture]) -> dict[tuple[Architecture, int], JobSpec]:
+    """Trainings from scratch on the rows that trained the search's weights, speaking of those that rank.
+
+    Jobs are told by what they are, so that an architecture asked for twice is trained once.
+    """
+    config, fold = bench.config, search_fold(bench.config, bench.zones)
+    return {
+        (a, seed): bench.network_job(a, train=fold.train, signals={"valid": fold.valid}, seed=1000 + config.seed + seed)
+        for a in architectures
+        for seed in range(config.trials.coupling_seeds)
+    }
 
 
 def couple(bench: Bench) -> dict[str, Any]:
@@ -32,20 +48,14 @@ def couple(bench: Bench) -> dict[str, Any]:
         return unmeasured(config)
     chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, count).round().astype(int))]
     fold, seeds = search_fold(config, bench.zones), range(config.trials.coupling_seeds)
-    specs = {
-        bench.key_of(c.architecture, seed): bench.network_job(
-            c.architecture, train=fold.train, signals={"valid": fold.valid}, seed=1000 + config.seed + seed
-        )
-        for c in chosen
-        for seed in seeds
-    }
+    specs = trainings_alone(bench, [c.architecture for c in chosen])
     outcomes = bench.run("coupling", list(specs.values()))
     evaluator = evaluator_of(config, bench.zones, cut(bench.data, bench.zones.search.stop))
     points, trials = [], []
     for candidate in chosen:
         alone: list[float] = []
         for seed in seeds:
-            outcome = outcomes[specs[bench.key_of(candidate.architecture, seed)].id]
+            outcome = outcomes[specs[candidate.architecture, seed].id]
             key = f"{candidate.architecture.digest}/{seed}"
             try:
                 voice = bench.together([outcome], "valid")[0]

@@ -121,6 +121,11 @@ class RunFolder:
         return self.path / "search" / "inputs.json"
 
     @property
+    def diagnostics(self) -> Path:
+        """What alphas learnt; only where the search has some."""
+        return self.path / "search" / "diagnostics.json"
+
+    @property
     def coupling(self) -> Path:
         return self.path / "coupling.json"
 

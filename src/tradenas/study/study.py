@@ -10,6 +10,7 @@ from typing import Any
 from tradenas.atomic import exclusive
 from tradenas.events import Events, Progress
 from tradenas.study.config import StudyConfig, read_config
+from tradenas.study.diagnosis import diagnose
 from tradenas.study.folder import RunFolder
 from tradenas.study.judging import judge_study
 from tradenas.study.marginal import measure_inputs
@@ -119,5 +120,6 @@ def run_in(
         search(folder, config, ledger, events)
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
+        diagnose(folder, config, ledger, events)
         judge_study(folder, config, ledger, events, again=again)
     return StudyResult.load(folder.path)

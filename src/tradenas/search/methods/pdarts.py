@@ -211,6 +211,8 @@ class PDARTS(Differentiable):
         log = self.stage(at).train(self.task_of(task, at, state.space), state, within - starts[at], supernet)
         if supernet == self.supernets - 1 and within + 1 in self.ends()[:-1]:
             left = self.dropped(task.space, state, at + 1)
+            for past, learner in zip(state.past, state.learners, strict=True):
+                past.append(self.account(state.space, learner))
             state.enter(at + 1, task.space.restrict(left))
         return log | {"search_stage": float(at)}
 

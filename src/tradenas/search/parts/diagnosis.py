@@ -10,14 +10,20 @@ skips       p of `skip`, mean over the ops on offer; 1 / O where nothing was lea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
+from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.sizes import is_op
 from tradenas.space import SearchSpace
 
-__all__ = ["entropy", "gate_entropy", "told_of_ops"]
+__all__ = ["account", "entropy", "gate_entropy", "told_of_ops"]
+
+#: Decimals of weights and entropies in a record, which are of twenty choices and fifty epochs.
+DIGITS = 5
 
 
 def entropy(weights_O: Tensor) -> float:
@@ -57,3 +63,47 @@ def told_of_ops(
     ]
     told = {"entropy": [entropies[c.name] for c in ops], "skips": skips}
     return {name: math.fsum(values) / len(values) for name, values in told.items() if values}
+
+
+def account(
+    space: SearchSpace,
+    trail: Sequence[tuple[Mapping[str, Tensor], Mapping[str, float]]],
+    even: Mapping[str, Tensor],
+    *,
+    logs: Sequence[Mapping[str, float]],
+    measured: Sequence[tuple[int, float]],
+    stopped: Stop | None,
+) -> dict[str, Any]:
+    """What the alphas of one supernet went through, as JSON: a pure function of its state, so that a resume agrees.
+
+    Args:
+        space: what was searched.
+        trail: strengths and entropies of each choice after each epoch.
+        even: strengths where nothing was learnt.
+        logs: losses, entropy and share of skips of each epoch.
+        measured: epochs with their dominant eigenvalue.
+        stopped: why it ended before its time.
+
+    Returns:
+        `choices` with their options, `even` weights, and for each epoch `entropy` and `strengths`; `epochs`,
+        `eigenvalues` and `stopped`.
+    """
+
+    def plain(weights_O: Tensor) -> list[float]:
+        return [round(float(w), DIGITS) for w in weights_O]
+
+    return {
+        "choices": [
+            {
+                "name": name,
+                "options": list(space[name].options),
+                "even": plain(even[name]),
+                "entropy": [round(entropies[name], DIGITS) for _, entropies in trail],
+                "strengths": [plain(strengths[name]) for strengths, _ in trail],
+            }
+            for name in even
+        ],
+        "epochs": [{name: log.get(name) for name in ("loss", "alpha_loss", "entropy", "skips")} for log in logs],
+        "eigenvalues": [{"epoch": epoch, "value": value} for epoch, value in measured],
+        "stopped": None if stopped is None else asdict(stopped),
+    }

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.search.base import Task
 from tradenas.search.parts.bilevel import Tensors, WeightStep, first_order, network_loss, second_order
 from tradenas.search.parts.curvature import dominant_eigenvalue
-from tradenas.search.parts.diagnosis import entropy, told_of_ops
+from tradenas.search.parts.diagnosis import account, entropy, told_of_ops
 from tradenas.search.parts.drawn import Drawn, Source
 from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.find import Finder
@@ -277,6 +277,17 @@ class Differentiable(OneShot):
     def entropies(self, alphas: Tensors) -> dict[str, float]:
         """How undecided each choice is: 1 where all options weigh alike, 0 where one has all the weight."""
         return {name: entropy(weights_O) for name, weights_O in self.strengths(alphas).items()}
+
+    def account(self, space: SearchSpace, learner: Learner) -> dict[str, Any]:
+        """What is recorded of the alphas of one supernet, epoch by epoch; see `diagnosis.account`."""
+        return account(
+            space,
+            [(self.strengths(alphas), self.entropies(alphas)) for alphas in learner.trail],
+            self.strengths({name: torch.zeros_like(alpha) for name, alpha in learner.now().items()}),
+            logs=learner.logs,
+            measured=learner.measured,
+            stopped=learner.stopped,
+        )
 
     def curvature(self, task: Task, state: AlphaState, learner: Learner, network: Network, epoch: int) -> float:
         """The dominant eigenvalue on one batch of the alphas' rows, at the current weights."""

@@ -111,7 +111,12 @@ class Learner:
 
 
 class AlphaState(SupernetState):
-    """Shared weights, and for each supernet the alphas that learn beside it."""
+    """Shared weights, and for each supernet the alphas that learn beside it.
+
+    Attributes:
+        learners: of each supernet.
+        past: accounts of earlier stages of each supernet, where a method begins anew (P-DARTS).
+    """
 
     def __init__(
         self,
@@ -122,6 +127,7 @@ class AlphaState(SupernetState):
     ) -> None:
         super().__init__(space, networks, optimizers)
         self.learners = list(learners)
+        self.past: list[list[dict[str, Any]]] = [[] for _ in self.learners]
 
     def learner(self, network: Network) -> Learner:
         """That of one supernet; of a copy, the first."""
@@ -143,11 +149,13 @@ class AlphaState(SupernetState):
             "measured": [learner.measured for learner in self.learners],
             "logs": [learner.logs for learner in self.learners],
             "decided": [learner.decided for learner in self.learners],
+            "past": self.past,
             "stopped": [None if s is None else asdict(s) for s in (learner.stopped for learner in self.learners)],
         }
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         super().restore(tensors, meta)
+        self.past = [list(accounts) for accounts in meta["past"]]
         for i, learner in enumerate(self.learners):
             saved, trail = under(tensors, f"alpha/{i}/"), under(tensors, f"trail/{i}/")
             with torch.no_grad():
