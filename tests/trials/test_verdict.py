@@ -211,6 +211,17 @@ def test_costs_are_computed() -> None:
     assert not any("osts" in line for line in silent.would_change)
 
 
+def test_cheaper_trading_saves_no_funding() -> None:
+    """What is said about costs is the same, whatever went to funding besides; gross stays gross."""
+    args = study(1, vault=8.0)
+    plain, paid = judge(**args), judge(**args | {"gross_D": args["gross_D"] + 0.001, "funding_D": np.full(DAYS, 0.001)})
+    assert paid.would_change == plain.would_change
+    assert paid.gross_sharpe is not None
+    assert plain.gross_sharpe is not None
+    assert paid.gross_sharpe > plain.gross_sharpe
+    assert judge(**args | {"gross_D": args["gross_D"] + 0.001}).would_change != plain.would_change
+
+
 def test_best_days_carry_the_edge() -> None:
     args = study(1, vault=8.0) | {"best_baseline": "flat", "hold": None}
     lead = np.sort(args["vault_DK"][:, 0])[::-1]
@@ -291,6 +302,7 @@ def test_one_finalist_one_trial_few_days() -> None:
         ({"finalists": ["net-0"] * 5}, "twice"),
         ({"baselines_DB": np.zeros((DAYS - 1, 3))}, "days"),
         ({"gross_D": np.zeros(3)}, "gross_D"),
+        ({"funding_D": np.zeros(3)}, "funding_D"),
         ({"vault_DK": np.full((DAYS, 5), np.nan)}, "NaN"),
         ({"alpha": 1.0}, "alpha"),
     ],

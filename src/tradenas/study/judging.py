@@ -164,6 +164,7 @@ def ruled(
     """The verdict on daily P&L."""
     config = bench.config
     names = [r["name"] for r in rows]
+    best = traded[names.index(champion)].result
     net = {name: t.result.net_DN[:, 0] for name, t in zip(names, traded, strict=True)}
     finalists = [r["name"] for r in rows if r["kind"] in CONTENDERS]
     baselines = [r["name"] for r in rows if r["kind"] == "baseline"]
@@ -187,7 +188,8 @@ def ruled(
         selection_names=names,
         trials_by_stage=bench.ledger.count_by_stage(),
         days_per_year=bench.data.days_per_year,
-        gross_D=traded[names.index(champion)].result.gross_DN[:, 0],
+        gross_D=best.gross_DN[:, 0],
+        funding_D=None if best.funding_DN is None else best.funding_DN[:, 0],
         reps=config.trials.reps,
         seed=config.seed,
         watermark=mark or config.costs.brand,

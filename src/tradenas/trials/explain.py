@@ -16,7 +16,10 @@ __all__ = ["Facts", "what_would_change", "why"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Facts:
-    """What the sentences are made from; `judge` fills it.  P&L is per day, Sharpe ratios annual."""
+    """What the sentences are made from; `judge` fills it.
+
+    P&L is per day, Sharpe ratios annual; `gross_D` is before what trading costs, and after funding.
+    """
 
     call: str
     champion: str

@@ -165,6 +165,7 @@ def judge(
     days_per_year: int,
     hold: str | None = "hold",
     gross_D: npt.ArrayLike | None = None,
+    funding_D: npt.ArrayLike | None = None,
     alpha: float = 0.05,
     reps: int = 2000,
     seed: int = 0,
@@ -193,6 +194,7 @@ def judge(
         days_per_year: 365 or 252.
         hold: name of buy and hold among the baselines; None only where holding makes no sense.
         gross_D: the champion's vault P&L before costs; with it the sentences speak about costs.
+        funding_D: funding that it paid; no cheaper trading saves that, so the sentences about costs take it off first.
         alpha: size of the gate.
         reps: bootstrap resamples of each test.
         seed: the same seed gives the same verdict.
@@ -227,6 +229,9 @@ def judge(
     gross = None if gross_D is None else as_series(gross_D, "gross_D")
     if gross is not None and len(gross) != days:
         raise ConfigError("gross_D", got=f"{len(gross)} days", expected=f"{days}, as the finalists")
+    funding = np.zeros(days) if funding_D is None else as_series(funding_D, "funding_D")
+    if len(funding) != days:
+        raise ConfigError("funding_D", got=f"{len(funding)} days", expected=f"{days}, as the finalists")
 
     tests, superior = {}, {}
     for name, series_D in benchmarks.items():
@@ -265,7 +270,7 @@ def judge(
         champion=champion,
         best_baseline=best_baseline,
         champion_D=champion_D,
-        gross_D=gross,
+        gross_D=None if gross is None else gross - funding,
         benchmarks=MappingProxyType(benchmarks),
         p_against=MappingProxyType({name: test.p_consistent for name, test in tests.items()}),
         beaten=tuple(name for name, names in superior.items() if champion in names),
