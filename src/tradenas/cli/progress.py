@@ -26,6 +26,7 @@ TITLES = {
     "causes": "why the supernet errs",
     "baselines": "tuning baselines",
     "retrain": "retraining finalists",
+    "paths": "other periods",
     "vault": "the vault",
 }
 

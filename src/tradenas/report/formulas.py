@@ -47,6 +47,12 @@ FORMULAS: dict[str, Formula] = {
         "model confidence set at 10 % on mean daily net P&L, range statistic, stationary bootstrap",
         "Hansen, Lunde and Nason 2011",
     ),
+    "cpcv": Formula(
+        "Sharpe of a path",
+        "One recombined history: every stretch judged by a training on stretches before and after it.",
+        "combinatorial purged cross-validation: C(N, k) trainings, k/N·C(N, k) paths; net Sharpe of each path's days",
+        "López de Prado 2018, ch. 12",
+    ),
     "psr": Formula(
         "PSR",
         "Probability that the true Sharpe is above zero, if only one strategy had been tried.",

@@ -21,6 +21,7 @@ from tradenas.report.schema import (
     Finalists,
     InputRecord,
     LedgerCounts,
+    Paths,
     RegimeRecord,
     SearchRecord,
     Strategies,
@@ -50,7 +51,7 @@ class RunRecord:
         search, strategies, daily, coupling, verdict, ledger: stages; `None` until the study has reached them.
         finalists: with the strategies: how many candidates were retrained, and what that is worth.
         regimes: with the strategies; `None` too where the study has none.
-        inputs: what each option is worth; `None` too where the study did not ask.
+        inputs, paths: what each option is worth; the champion over other periods; `None` too where not asked for.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class RunRecord:
     regimes: RegimeRecord | None = None
     inputs: InputRecord | None = None
     daily: Daily | None = None
+    paths: Paths | None = None
     coupling: Coupling | None = None
     verdict: Verdict | None = None
     ledger: LedgerCounts | None = None
@@ -157,6 +159,7 @@ def load_record(folder: str | Path) -> RunRecord:
         regimes=None if strategies is None else strategies.regimes,
         inputs=_maybe(folder / "search" / "inputs.json", InputRecord),
         daily=read_daily(daily) if daily.exists() else None,
+        paths=_maybe(folder / "retrain" / "paths.json", Paths),
         coupling=_maybe(folder / "coupling.json", Coupling),
         verdict=_maybe(folder / "verdict.json", Verdict),
         ledger=_read_ledger(folder / "ledger.db"),

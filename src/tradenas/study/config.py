@@ -37,6 +37,7 @@ from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
 from tradenas.train.loop import Training
 from tradenas.trials.baselines import BASELINES
+from tradenas.trials.split_jobs import PathBudget
 
 __all__ = ["DataConfig", "FeatureConfig", "RunnerConfig", "StudyConfig", "TrialConfig", "ZoneConfig", "read_config"]
 
@@ -145,6 +146,7 @@ class TrialConfig:
         marginal: architectures drawn at random, of each of which every change of one choice is scored with the shared
             weights, to say what each input and each option is worth.  It chooses nothing, and every score is counted as
             a trial: 24 of them are some 500.  0 measures nothing.
+        paths: combinatorial purged cross-validation of the best finalist, before the vault is opened.
         reps: bootstrap resamples behind every interval and test.
     """
 
@@ -163,6 +165,7 @@ class TrialConfig:
     coupling_seeds: int = 2
     causes: CauseBudget = field(default_factory=CauseBudget)
     marginal: int = 0
+    paths: PathBudget = field(default_factory=PathBudget)
     reps: int = 1000
 
     def __post_init__(self) -> None:
@@ -322,6 +325,8 @@ class StudyConfig:
         for section, key in (("data", "funding"), ("data", "extra"), ("features", "without")):
             if not decisive[section][key]:  # what is not asked for changes no number
                 del decisive[section][key]
+        if not self.trials.paths.groups:
+            del decisive["trials"]["paths"]
         if not self.space.column_ops:
             del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]

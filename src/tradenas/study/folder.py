@@ -130,6 +130,11 @@ class RunFolder:
         return self.path / "coupling.json"
 
     @property
+    def paths(self) -> Path:
+        """Sharpe ratios of the champion over recombined histories; only where the study asks for them."""
+        return self.path / "retrain" / "paths.json"
+
+    @property
     def strategies(self) -> Path:
         return self.path / "retrain" / "strategies.json"
 

@@ -15,6 +15,7 @@ from tradenas.study.folder import RunFolder
 from tradenas.study.judging import judge_study
 from tradenas.study.marginal import measure_inputs
 from tradenas.study.market import prepare
+from tradenas.study.paths import recombine
 from tradenas.study.result import StudyResult
 from tradenas.study.retraining import retrain
 from tradenas.study.searching import search
@@ -120,6 +121,10 @@ def run_in(
         search(folder, config, ledger, events)
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
+<<<<<<< HEAD
         diagnose(folder, config, ledger, events)
+=======
+        recombine(folder, config, ledger, events)
+>>>>>>> c5aa7b6 (Combinatorial purged cross-validation of the champion: how much the result hangs on the period)
         judge_study(folder, config, ledger, events, again=again)
     return StudyResult.load(folder.path)

@@ -27,7 +27,7 @@ from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
 
-__all__ = ["WEIGHTS", "fit_network", "plain", "speak", "tune_baseline"]
+__all__ = ["WEIGHTS", "fit_network", "network_of", "plain", "speak", "tune_baseline", "write_signals"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -42,12 +42,12 @@ def _blueprint(settings: Mapping[str, Any]) -> Blueprint:
     return BLUEPRINTS[options["kind"]](**options)
 
 
-def _network(params: Mapping[str, Any], data: Market) -> tuple[Network, Architecture]:
+def network_of(params: Mapping[str, Any], data: Market) -> tuple[Network, Architecture]:
     network = Network(_blueprint(params["space"]).space(data.indicators), data.layout)
     return network, Architecture.from_plain(params["architecture"])
 
 
-def _write_signals(fitted: Fitted, data: Market, rows: Mapping[str, Any], folder: Path) -> None:
+def write_signals(fitted: Fitted, data: Market, rows: Mapping[str, Any], folder: Path) -> None:
     for name, (start, stop) in rows.items():
         np.save(folder / f"{name}.npy", fitted.signals(data, Span(start, stop)), allow_pickle=False)
 
@@ -64,7 +64,7 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
 
     params = spec.params
     data = load_dataset(find_input(spec, "dataset", folder))
-    template, architecture = _network(params, data)
+    template, architecture = network_of(params, data)
     weight_T = None
     if "regime" in params and isinstance(data, Dataset):
         weight_T = np.where(data.in_regime(params["regime"]), 1.0, params["outside"])
@@ -82,7 +82,7 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
         tensors |= {f"mean/{name}": mean.contiguous(), f"variance/{name}": variance.contiguous()}
     save_file(tensors, folder / WEIGHTS)
     calibration = (fitted.calibration.start, fitted.calibration.stop)
-    _write_signals(fitted, data, {**params["signals"], "calibration": calibration}, folder)
+    write_signals(fitted, data, {**params["signals"], "calibration": calibration}, folder)
     count = template.count(architecture)
     return {
         "history": [dict(log) for log in fitted.history],
@@ -105,7 +105,7 @@ def speak(spec: JobSpec, folder: Path) -> dict[str, Any]:
 
     params = spec.params
     data = load_dataset(find_input(spec, "dataset", folder))
-    template, architecture = _network(params, data)
+    template, architecture = network_of(params, data)
     tensors = load_file(find_input(spec, "weights", folder))
     network = template.standalone(architecture, seed=0)
     network.load_state_dict({k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")})
@@ -119,7 +119,7 @@ def speak(spec: JobSpec, folder: Path) -> dict[str, Any]:
         best_epoch=0,
         calibration=Span(0, 1),
     )
-    _write_signals(fitted, data, params["signals"], folder)
+    write_signals(fitted, data, params["signals"], folder)
     return {"reach": fitted.reach}
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "Costs",
     "Interval",
     "LedgerCounts",
+    "Paths",
     "Spa",
     "StepM",
     "SweepPoint",
@@ -128,6 +129,20 @@ class Verdict:
     costs: Costs | None = None
     band: float | None = None
     watermark: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """`retrain/paths.json`: combinatorial purged cross-validation of one finalist."""
+
+    strategy: str
+    groups: int
+    tested: int
+    trainings: int
+    epochs: int
+    sharpe: tuple[float, ...]
+    share_below_zero: float
+    hold: float
 
 
 @dataclass(frozen=True, kw_only=True)

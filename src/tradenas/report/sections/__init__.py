@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tradenas.report.record import RunRecord
-from tradenas.report.sections import charts, coupling, data, design, inputs, models, provenance, regimes, verdict
+from tradenas.report.sections import charts, coupling, data, design, inputs, models, paths, provenance, regimes, verdict
 from tradenas.report.sections.parts import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -17,6 +17,7 @@ SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     charts.drawdown,
     charts.months,
     models.strategies,
+    paths.paths,
     regimes.regimes,
     charts.costs,
     design.champion,
