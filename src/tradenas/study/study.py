@@ -121,10 +121,7 @@ def run_in(
         search(folder, config, ledger, events)
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
-<<<<<<< HEAD
         diagnose(folder, config, ledger, events)
-=======
         recombine(folder, config, ledger, events)
->>>>>>> c5aa7b6 (Combinatorial purged cross-validation of the champion: how much the result hangs on the period)
         judge_study(folder, config, ledger, events, again=again)
     return StudyResult.load(folder.path)
