@@ -95,6 +95,8 @@ def _check_cover(settlements: Series, times: IntArray, first: int, last: int, sy
 
 def _usual(steps: IntArray) -> FloatArray:
     """What is usual around each step: the longer of the medians before and after, since intervals may change."""
+    if (steps == steps[0]).all():
+        return steps.astype(np.float64)
     usual = np.zeros(len(steps))
     for i in range(len(steps)):
         sides = (steps[max(0, i - AROUND) : i], steps[i + 1 : i + 1 + AROUND])
