@@ -14,6 +14,7 @@ from tradenas.data import Candles, write_candles
 from tradenas.data.synthetic import planted
 from tradenas.errors import CandleError, ConfigError, FolderError, SpaceError
 from tradenas.events import Events
+from tradenas.features import bar_returns
 from tradenas.study import Study
 from tradenas.study.config import DataConfig, StudyConfig, read_config
 from tradenas.study.extras import load_beside, told
@@ -210,3 +211,19 @@ def test_a_whole_study(home, tmp_path):
     free = next(p for p in result.facts["cost_sweep"] if p["bps"] == 0.0)
     assert free["total_net"] == pytest.approx(champion["total_gross"] - champion["total_funding"])
     assert result.facts["costs"]["funding"] is True
+
+
+@pytest.mark.parametrize(("late_ms", "low", "high"), [(-1, 0.6, 1.0), (0, 0.6, 1.0), (1, -0.1, 0.1)])
+def test_a_tip_that_comes_a_millisecond_late_is_worth_nothing(home, tmp_path, late_ms, low, high):
+    """The next bar's return, told at the close: what is told a millisecond after it is old news a bar later."""
+    candles = planted("noise", bars=ROWS, seed=2).candles
+    write_candles(candles, tmp_path / "x.parquet")
+    tip_T = np.nan_to_num(bar_returns(candles))
+    pl.DataFrame({"time": candles.close_time + late_ms, "value": tip_T}).write_csv(tmp_path / "tip.csv")
+    config = read_config(
+        tiny(data={"source": "x.parquet", "symbol": candles.symbol, "extra": [{"path": "tip.csv", "name": "tip"}]})
+    )
+    _, _, data = prepared(config, tmp_path, tmp_path)
+    rows = data.ready_T & np.isfinite(data.bar_return_T)
+    found = np.corrcoef(data.x_TF[rows, data.names.index("tip")], data.bar_return_T[rows])[0, 1]
+    assert low < found < high
