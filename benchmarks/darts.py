@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", default=["ema12", "difference"])
     parser.add_argument("--networks", nargs="+", default=["edge"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="so that a choice can be checked on other seeds")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--strength", type=float, default=0.3)
     parser.add_argument("--epochs", type=int, default=20)
@@ -120,11 +121,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = []
+    table, seeds = [], range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for planted in arguments.worlds:
         for network in arguments.networks:
             for kind in arguments.methods:
-                rows = [one(kind, network, planted, seed, arguments) for seed in range(arguments.seeds)]
+                rows = [one(kind, network, planted, seed, arguments) for seed in seeds]
                 mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
                 table.append({"world": planted, "network": network, "method": kind, "seeds": rows, **mean})
                 figures = " ".join(f"{name} {value:.3f}" for name, value in mean.items())

@@ -61,7 +61,7 @@ def test_the_weakest_ops_go_by_the_mean_of_the_supernets():
     state = made.init(one)
     name = "cell/edge1-2/op"
     with torch.no_grad():
-        state.learners[0].alphas[name].copy_(torch.tensor([5.0, 0, 1, 2, 0, 0, 0, 0]))
+        state.learners[0].alphas[name].copy_(torch.tensor([5.0, 0, 1, 2, -1, 0, 0, 0]))
         state.learners[1].alphas[name].copy_(torch.tensor([0.0, 0, 2, 4, 3, 0, 0, -9]))
     left = made.dropped(one.space, state, 1)
     assert left[name] == ["zero", "skip", "dense", "conv3", "ema4"]

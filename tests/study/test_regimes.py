@@ -301,7 +301,7 @@ class TestOutside:
             bench = Bench.at(folder, config, ledger, _quiet(), folder.open_rows)
             half = Bench.at(folder, read_config(study(regimes={"outside": 0.5})), ledger, _quiet(), folder.open_rows)
         a, zones = config.space.space().smallest(), bench.zones
-        common = {"train": zones.search, "signals": {"selection": zones.selection}, "seed": 3}
+        common = {"space": config.space, "train": zones.search, "signals": {"selection": zones.selection}, "seed": 3}
         assert bench.network_job(a, **common, regime="calm").id == bench.network_job(a, **common).id
         spec = half.network_job(a, **common, regime="calm")
         assert (spec.params["regime"], spec.params["outside"]) == ("calm", 0.5)

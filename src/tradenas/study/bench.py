@@ -12,7 +12,7 @@ import numpy as np
 
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.events import Events
-from tradenas.space import Architecture
+from tradenas.space import Architecture, Blueprint
 from tradenas.splits import Span, Zones
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
@@ -92,15 +92,26 @@ class Bench:
             return runner_of(self.config).run(specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell)
 
     def network_job(
-        self, architecture: Architecture, *, train: Span, signals: dict[str, Span], seed: int, regime: str | None = None
+        self,
+        architecture: Architecture,
+        *,
+        space: Blueprint,
+        train: Span,
+        signals: dict[str, Span],
+        seed: int,
+        regime: str | None = None,
     ) -> JobSpec:
-        """The training of one network; of a specialist, whose own rows may weigh more."""
+        """The training of one network; of a specialist, whose own rows may weigh more.
+
+        Args:
+            space: that the architecture is of: the search's, or the study's `full_space`.
+        """
         outside = self.config.regimes.outside
         rows = {} if regime is None or outside == 1.0 else {"regime": regime, "outside": outside}
         return JobSpec(
             kind="fit_network",
             params={
-                "space": plain(self.config.space),
+                "space": plain(space),
                 "architecture": dict(architecture),
                 "training": plain(self.config.trials.training),
                 "train": [train.start, train.stop],

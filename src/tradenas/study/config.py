@@ -31,7 +31,8 @@ from tradenas.search.methods import Sandwich
 from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.standalone import Standalone
-from tradenas.space import BLUEPRINTS, Blueprint, Chain
+from tradenas.space import BLUEPRINTS, Architecture, Blueprint, Chain
+from tradenas.study.full_size import enlarged, enlarged_space
 from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
@@ -137,6 +138,10 @@ class TrialConfig:
         top_k_max: most finalists that `hold_best` may ask for.
         seeds: trainings of each finalist; they speak as one by the mean of their signals.
         random: architectures drawn at random and trained like the finalists: did the search find more than chance?
+        cells: cells in a row of every network that is trained for selection and vault, however few the search had (as
+            DARTS searches with 8 and evaluates with 20); 0 trains what was searched.  The coupling still trains
+            networks of the search's size, so it says nothing of what the difference in size does.
+        width: channels of their nodes; 0 as they were searched.
         baselines: names from `tradenas.trials.baselines.BASELINES`.
         tuning_budget: settings tried for each baseline.
         coupling: candidates, spread over the ranking, trained alone on the supernet's own rows to measure whether
@@ -156,6 +161,8 @@ class TrialConfig:
     top_k_max: int = 20
     seeds: int = 3
     random: int = 3
+    cells: int = 0
+    width: int = 0
     baselines: tuple[str, ...] = (
         "flat", "hold", "reversal", "momentum", "linear", "linear_window", "lightgbm", "lightgbm_window", "dlinear",
         "gru",
@@ -175,6 +182,9 @@ class TrialConfig:
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ConfigError(f"trials.{name}", got=getattr(self, name), expected=f"{low} or more")
+        for name, high in (("cells", 20), ("width", 1024)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ConfigError(f"trials.{name}", got=getattr(self, name), expected=f"0 (as searched) to {high}")
         if not 0.0 <= self.hold_best < 1.0:
             raise ConfigError("trials.hold_best", got=self.hold_best, expected="a chance from 0 up to but not with 1")
         if self.hold_best and self.coupling < 3:
@@ -282,7 +292,7 @@ class StudyConfig:
                 expected="a search that ranks by something cheaper than training alone, whose coupling can be measured",
                 fix="fix the number of finalists with trials.top_k",
             )
-        space = self.space.space(self.columns)
+        space = self.full_space.space(self.columns)
         size = space.restrict({c.name: c.options[:1] for c in space.choices if c.name.endswith("/dropout")}).size()
         if self.trials.top_k > size:
             raise ConfigError(
@@ -291,6 +301,15 @@ class StudyConfig:
                 expected=f"at most {size:,}, the number of different networks in the space",
                 fix="lower it, or offer more",
             )
+
+    @property
+    def full_space(self) -> Blueprint:
+        """Of the networks that are trained to be traded: the search's own, unless `trials` enlarges them."""
+        return enlarged_space(self.space, cells=self.trials.cells, width=self.trials.width)
+
+    def full_size(self, architecture: Architecture) -> Architecture:
+        """What becomes of an architecture of the search in that space."""
+        return enlarged(architecture, cells=self.trials.cells, width=self.trials.width)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -322,7 +341,8 @@ class StudyConfig:
         decisive["threads"] = self.runner.threads
         if not self.regimes.enabled:
             del decisive["regimes"]
-        for section, key in (("data", "funding"), ("data", "extra"), ("features", "without")):
+        unasked = [("data", "funding"), ("data", "extra"), ("features", "without"), ("trials", "cells")]
+        for section, key in [*unasked, ("trials", "width")]:
             if not decisive[section][key]:  # what is not asked for changes no number
                 del decisive[section][key]
         if not self.trials.paths.groups:

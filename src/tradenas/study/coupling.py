@@ -29,8 +29,9 @@ def trainings_alone(bench: Bench, architectures: Sequence[Architecture]) -> dict
     Jobs are told by what they are, so that an architecture asked for twice is trained once.
     """
     config, fold = bench.config, search_fold(bench.config, bench.zones)
+    rows: dict[str, Any] = {"train": fold.train, "signals": {"valid": fold.valid}}
     return {
-        (a, seed): bench.network_job(a, train=fold.train, signals={"valid": fold.valid}, seed=1000 + config.seed + seed)
+        (a, seed): bench.network_job(a, space=config.space, **rows, seed=1000 + config.seed + seed)
         for a in architectures
         for seed in range(config.trials.coupling_seeds)
     }

@@ -109,7 +109,7 @@ def _gap(
     evaluator, metric = task.scorer.evaluator, task.scorer.metric
     epoch = method.training.epochs - 1 if learner.stopped is None else learner.stopped.at
     method.plan(task, state, network, epoch=epoch, seed=seed_for(task.seed, STAGE))  # its mix learns of the epoch
-    mixture = method.mixture(state.space, learner.now(), epoch=epoch, seed=None)
+    mixture = method.mixture(state.space, learner.now(), epoch=epoch, seed=None, decided=learner.decided)
     reach, shorter = network.reach(), network.reach(own)
     relaxed = Heard.of(evaluator, evaluator.hear(network, mixture, reach=reach), metric, reach=reach)
     heard = evaluator.hear(network, hard(network.space, own), reach=shorter)

@@ -145,7 +145,7 @@ def _speak_job(bench: Bench, architecture: Architecture, job: str, span: Span) -
     return JobSpec(
         kind="speak",
         params={
-            "space": plain(bench.config.space),
+            "space": plain(bench.config.full_space),
             "architecture": dict(architecture),
             "objective": about["objective"],
             "signals": {"vault": [span.start, span.stop]},

@@ -104,8 +104,9 @@ def zones_of(config: StudyConfig, data: Dataset) -> Zones:
 
 
 def longest_reach(config: StudyConfig, data: Dataset) -> int:
-    """Rows that the most far-sighted network of the space reads."""
-    return Network(config.space.space(data.indicators), data.layout).reach()
+    """Rows that the most far-sighted network reads, of those that are searched and of those that are traded."""
+    spaces = [config.space] if config.full_space == config.space else [config.space, config.full_space]
+    return max(Network(space.space(data.indicators), data.layout).reach() for space in spaces)
 
 
 def _about(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,13 +136,18 @@ def finalists_of(bench: Bench) -> Shortlist:
 
 
 def ranked_candidates(bench: Bench) -> list[Candidate]:
-    """Those with a score, best first."""
-    return [c for c in found(bench.folder) if merit(c.scores, bench.config.rank_by) > float("-inf")]
+    """Those with a score, best first, at the size at which they are to be traded."""
+    return [c for c in full_size_candidates(bench) if merit(c.scores, bench.config.rank_by) > float("-inf")]
+
+
+def full_size_candidates(bench: Bench) -> list[Candidate]:
+    """What the search found, and how it scored, with the architectures that will be trained."""
+    return [replace(c, architecture=bench.config.full_size(c.architecture)) for c in found(bench.folder)]
 
 
 def network_strategies(bench: Bench, count: int) -> list[Strategy]:
     """The best `count` candidates, as many random architectures as asked for, and the specialists of each regime."""
-    config, candidates = bench.config, found(bench.folder)
+    config, candidates = bench.config, full_size_candidates(bench)
     ranked = ranked_candidates(bench)
     finalists = [
         Strategy(
@@ -153,7 +159,7 @@ def network_strategies(bench: Bench, count: int) -> list[Strategy]:
         for i, c in enumerate(distinct_networks(ranked, count), start=1)
     ]
     drawn = sample_distinct(
-        config.space.space(bench.data.indicators),
+        config.full_space.space(bench.data.indicators),
         config.trials.random,
         seed=config.seed,
         stream="random architectures",
@@ -215,6 +221,7 @@ def jobs_for(bench: Bench, strategy: Strategy, span: Span, name: str) -> list[Jo
         return [
             bench.network_job(
                 strategy.architecture,
+                space=bench.config.full_space,
                 train=bench.zones.search,
                 signals={name: span},
                 seed=seed,

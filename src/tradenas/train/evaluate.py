@@ -147,9 +147,7 @@ class Evaluator:
 
     def score_mixture(self, network: Network, mixture: Mixture) -> Scores:
         """A supernet under any mixture."""
-        norms = [c for c in network.space.choices if c.name.endswith("/norm")]
-        batch_norm = any("batch" in c.options for c in norms)
-        return self._scored([self._signals(network, mixture, network.reach(), batch_norm)])[0]
+        return self.scores_of(self.hear(network, mixture, reach=network.reach()))
 
     def score_fitted(self, fitted: Fitted, architecture: Architecture) -> Scores:
         """A standalone network."""
