@@ -94,11 +94,13 @@ def _check_cover(settlements: Series, times: IntArray, first: int, last: int, sy
 
 
 def _usual(steps: IntArray) -> FloatArray:
-    """What is usual around each step: the longer of the medians before and after, since intervals may change."""
-    if (steps == steps[0]).all():
-        return steps.astype(np.float64)
-    usual = np.zeros(len(steps))
-    for i in range(len(steps)):
+    """What is usual around each step: the longer of the medians before and after, since intervals may change.
+
+    A step like both its neighbours is usual.
+    """
+    usual = steps.astype(np.float64)
+    turns = np.flatnonzero(steps[1:] != steps[:-1])
+    for i in {0, len(steps) - 1, *turns.tolist(), *(turns + 1).tolist()}:
         sides = (steps[max(0, i - AROUND) : i], steps[i + 1 : i + 1 + AROUND])
         usual[i] = max((float(np.median(side)) for side in sides if len(side)), default=float(steps[i]))
     return usual
