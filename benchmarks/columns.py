@@ -206,6 +206,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["darts", "gdas", "fairdarts", "spos", "sandwich"])
     parser.add_argument("--worlds", nargs="+", default=[*DRIVERS, "mixed"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--strength", type=float, default=0.3)
     parser.add_argument("--epochs", type=int, default=20)
@@ -216,17 +217,19 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict] = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for kind in arguments.worlds:  # what was found so far is of all worlds, however early it is stopped
+            rows += one(kind, seed, arguments)
+            if arguments.out:
+                arguments.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     for kind in arguments.worlds:
-        here = [r for seed in range(arguments.seeds) for r in one(kind, seed, arguments)]
-        rows += here
+        here = [r for r in rows if r["world"] == kind]
         for name in dict.fromkeys(r["name"].split()[0] for r in here):
             mine = [r for r in here if r["name"].split()[0] == name]
             keys = ("found", "dropped", "share", "seconds")
             said = {key: [r[key] for r in mine if r[key] is not None] for key in keys}
             words = " ".join(f"{key} {np.mean(v):6.2f}" if v else f"{key}    -  " for key, v in said.items())
             print(f"{kind:10s} {name:10s} {words} +- {np.std(said['share']):.2f}", flush=True)
-        if arguments.out:
-            arguments.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

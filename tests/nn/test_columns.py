@@ -145,6 +145,11 @@ def test_one_column_is_always_on():
         space.restrict({**last, "input/column/cci": ["drop"]})
     with pytest.raises(ArchitectureError, match="all of them 'drop'"):
         space.check({**space.smallest(), **{f"input/column/{n}": "drop" for n in ("move", "rsi", "cci")}})
+    fewer = space.restrict({"input/column/move": ["raw", "drop"]})
+    assert fewer.size() == len(list(fewer)) == 2 * 3 * 3 - 1
+    two = space.restrict({"input/column/move": ["drop"]})
+    assert set(two.not_all) == {"input/column/rsi", "input/column/cci"}
+    assert two.size() == len(list(two)) == 3 * 3 - 1
     free = space.restrict({"input/column/move": ["raw", "rank"]})  # one that is always on
     assert free.not_all == {}
     assert free.size() == 2 * 3 * 3

@@ -135,6 +135,12 @@ def test_columns_are_told_by_what_reading_them_is_worth_and_by_their_best_op():
     ]
 
 
+def test_among_many_columns_some_are_sure_by_chance():
+    ten = tuple(e for i in range(10) for e in column(f"c{i}", 0.01 if i < 3 else 0.001, 0.0, 0.0))
+    said = findings(replace(OWN, effects=ten))
+    assert said[0] == ("Of 30 intervals, one for each op of each column, 1 would leave out zero by chance; 3 do.")
+
+
 def test_columns_have_a_picture_of_their_own(record):
     record = replace(record, inputs=OWN)
     assert input_effects(record, width=880).count('class="row"') == 3  # the lookback

@@ -22,6 +22,8 @@ CAPTION = (
     "Options in bold were chosen. Averages over all architectures, good and bad: what suits the chosen one best may be "
     "another."
 )
+#: Intervals of 95 % of which one leaves out zero where there is nothing.
+MANY = 20
 COLUMNS = (
     "Mean merit of a column under an op less that under its other options, all else equal. Shaded where the 95 % "
     "interval leaves out zero, green above it and red below; elsewhere nothing was measured. Framed: chosen. A column "
@@ -101,6 +103,13 @@ def _columns(found: InputRecord) -> list[str]:
     """Which columns are worth reading, which are not, and under which op."""
     off, said = OFF[COLUMN], []
     rows = column_rows(found)
+    cells = [e for ops in rows.values() for e in ops.values()]
+    if len(cells) >= MANY:
+        sure = sum(e.low > 0 or e.high < 0 for e in cells)
+        said.append(
+            f"Of {len(cells)} intervals, one for each op of each column, {count(len(cells) // MANY)} would leave out "
+            f"zero by chance; {count(sure)} do."
+        )
     drops = {name: ops[off] for name, ops in rows.items() if off in ops}
     worth = sorted((n for n, e in drops.items() if e.high < 0), key=lambda n: drops[n].effect)
     said += [f"Reading {name} adds {_worth(found, drops[name])} to dropping it." for name in worth[:NAMED]]

@@ -237,15 +237,16 @@ def discretise(
 
 
 def _spared(space: SearchSpace, weights: Mapping[str, Tensor], fixed: Mapping[str, Picked]) -> dict[str, Option]:
-    """Where each of the choices that may not all go one way would go it: the one that wants it least, and its way."""
+    """Of the choices that may not all go one way the one that wants it least, and its best other way.
+
+    Where it wants another way anyhow, that is what it takes without being told.
+    """
     behind: list[tuple[float, str, Option]] = []
     for name, off in space.not_all.items():
         options = space[name].options
         if name not in weights or weights[name].shape != (len(options),):
             if name in fixed and fixed[name] == off:
                 continue
-            return {}
-        if options[strongest(weights[name])[0]] != off:
             return {}
         at = strongest(weights[name], leave_out=(options.index(off),))[0]
         if options[at] != off:
