@@ -13,10 +13,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tradenas.data import Candles, Repairs, audit, read_candles, resample, sample, write_candles
+    from tradenas.data import (
+        Candles,
+        Extra,
+        Repairs,
+        Series,
+        audit,
+        read_candles,
+        read_extra,
+        read_funding,
+        resample,
+        sample,
+        write_candles,
+    )
     from tradenas.data.synthetic import planted
     from tradenas.errors import TradenasError
-    from tradenas.features import RegimeModel, Target, alpha158, build_table, feature
+    from tradenas.features import RegimeModel, Target, alpha158, bar_funding, build_table, feature, joined
     from tradenas.nn import Layout, Network, hard, soft
     from tradenas.report import load_record, write_report
     from tradenas.search.base import Candidate, Scorer, Task, run_search
@@ -33,10 +45,22 @@ if TYPE_CHECKING:
     from tradenas.trials.ledger import Ledger
 
 _WHERE = {
-    "tradenas.data": ("Candles", "Repairs", "audit", "read_candles", "resample", "sample", "write_candles"),
+    "tradenas.data": (
+        "Candles",
+        "Extra",
+        "Repairs",
+        "Series",
+        "audit",
+        "read_candles",
+        "read_extra",
+        "read_funding",
+        "resample",
+        "sample",
+        "write_candles",
+    ),
     "tradenas.data.synthetic": ("planted",),
     "tradenas.errors": ("TradenasError",),
-    "tradenas.features": ("RegimeModel", "Target", "alpha158", "build_table", "feature"),
+    "tradenas.features": ("RegimeModel", "Target", "alpha158", "bar_funding", "build_table", "feature", "joined"),
     "tradenas.nn": ("Layout", "Network", "hard", "soft"),
     "tradenas.report": ("load_record", "write_report"),
     "tradenas.search.base": ("Candidate", "Scorer", "Task", "run_search"),
@@ -56,11 +80,11 @@ _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "SPOS", "Architecture", "Candidate", "Candles", "Cell", "Chain", "Choice", "Costs", "Dataset", "Evaluator",
-    "Layout", "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Sandwich", "Scorer",
-    "SearchSpace", "Span", "Study", "StudyConfig", "StudyResult", "Target", "Task", "TradenasError", "Training",
-    "alpha158", "audit", "backtest", "build_dataset", "build_table", "feature", "fit", "hard", "load_record",
-    "make_zones", "planted", "read_candles", "resample", "run_search", "sample", "soft", "walk_forward",
-    "write_candles", "write_report",
+    "Extra", "Layout", "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Sandwich", "Scorer",
+    "SearchSpace", "Series", "Span", "Study", "StudyConfig", "StudyResult", "Target", "Task", "TradenasError",
+    "Training", "alpha158", "audit", "backtest", "bar_funding", "build_dataset", "build_table", "feature", "fit",
+    "hard", "joined", "load_record", "make_zones", "planted", "read_candles", "read_extra", "read_funding",
+    "resample", "run_search", "sample", "soft", "walk_forward", "write_candles", "write_report",
 ]  # fmt: skip
 
 
