@@ -79,6 +79,7 @@ def test_charged_with_what_the_champion_paid(made, tmp_path, paid, words):
     record = told(made, tmp_path, {"charged": True, "sum": 0.0199}, paid=paid, extra=BESIDE)
     page = render(record)
     assert "was not charged" not in page
+    assert "Funding is paid besides" in page
     assert f"funding charged ({words} in the vault)" in page
     assert words in boxed(record)
     assert words in summary(record)

@@ -65,6 +65,8 @@ def costs(record: RunRecord) -> Section:
     found = record.verdict
     words: list[object] = ["The same positions at other costs; ", term("costs", record, "cost")]
     words.append(" is paid on each unit of turnover.")
+    if record.data.funding is not None and record.data.funding.charged:
+        words.append(" Funding is paid besides, the same at every cost.")
     if found is not None and found.break_even_bps is not None:
         words.append(f" Break-even: {decimal(found.break_even_bps, 1)} bps.")
     elif found is not None and found.cost_sweep and all((point.sharpe or 0.0) <= 0 for point in found.cost_sweep):
