@@ -2,6 +2,7 @@
 
     python benchmarks/kill.py                 # 25 kills, a study with two worker processes
     python benchmarks/kill.py --kills 3 --runner inline --seed 1
+    python benchmarks/kill.py --panel         # a study of two markets, traded as one portfolio
 
 Rounds: a study is begun in a new folder and killed again and again until it ends; then the next round, until all
 kills are spent.  A moment is drawn by stage first (each stage that is not done yet, and "anywhere", alike) and then
@@ -52,12 +53,13 @@ TINY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def study_of(runner: str) -> dict[str, Any]:
+def study_of(runner: str, *, panel: bool = False) -> dict[str, Any]:
     """The study that is killed."""
-    return {**TINY, "runner": {"kind": runner, "workers": 2}}
+    data = {"source": "planted:lead_lag", "symbols": "all", "bars": 2500} if panel else TINY["data"]
+    return {**TINY, "data": data, "runner": {"kind": runner, "workers": 2}}
 
 
-def child(runs: Path, runner: str, how: str) -> None:
+def child(runs: Path, runner: str, how: str, *, panel: bool = False) -> None:
     """The process that is killed: a study from wherever it stands to its end."""
     from tradenas.search.base import run_search
     from tradenas.study import Study, searching
@@ -68,7 +70,7 @@ def child(runs: Path, runner: str, how: str) -> None:
         if how == "resume" and folder is not None and (folder / "study.toml").exists():
             Study.resume(folder)
         else:
-            Study.of(study_of(runner)).run(runs)
+            Study.of(study_of(runner, panel=panel)).run(runs)
     finally:
         searching.run_search = run_search
 
@@ -162,9 +164,10 @@ def _where(events: list[dict[str, Any]]) -> str:
     return last
 
 
-def _start(runs: Path, runner: str, how: str) -> subprocess.Popen[bytes]:
+def _start(runs: Path, runner: str, how: str, *, panel: bool) -> subprocess.Popen[bytes]:
+    also = ["--panel"] if panel else []
     return subprocess.Popen(
-        [sys.executable, __file__, "--child", str(runs), "--runner", runner, "--how", how],
+        [sys.executable, __file__, "--child", str(runs), "--runner", runner, "--how", how, *also],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -217,7 +220,14 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def killed(
-    kills: int, *, runner: str = "process", seed: int = 0, folder: Path, here: bool = False, say: Any = print
+    kills: int,
+    *,
+    runner: str = "process",
+    seed: int = 0,
+    folder: Path,
+    here: bool = False,
+    panel: bool = False,
+    say: Any = print,
 ) -> Outcome:
     """Runs the study once in peace, then kills it `kills` times; see the top of this file.
 
@@ -226,7 +236,7 @@ def killed(
     rng = random.Random(seed)
     began = time.monotonic()
     plain = folder / "plain"
-    child(plain, runner, "run") if here else _ended(_start(plain, runner, "run"))
+    child(plain, runner, "run", panel=panel) if here else _ended(_start(plain, runner, "run", panel=panel))
     outcome = Outcome(plain_s=time.monotonic() - began, want=content(_folder(plain) or plain))
     took = {e["stage"]: e["seconds"] for e in _events(plain) if e["kind"] == "end"}
     say(f"uninterrupted: {outcome.plain_s:.1f} s, {took}")
@@ -241,9 +251,9 @@ def killed(
             aims[aimed] += 1
             wait_s = rng.uniform(0.0, took.get(aimed, outcome.plain_s))
             if here and len(outcome.kills) >= kills:
-                child(runs, runner, "resume")
+                child(runs, runner, "resume", panel=panel)
                 break
-            process = _start(runs, runner, "resume" if starts % 2 else "run")
+            process = _start(runs, runner, "resume" if starts % 2 else "run", panel=panel)
             starts += 1
             if len(outcome.kills) >= kills or not _until(runs, process, aimed, wait_s):
                 _ended(process)
@@ -270,15 +280,17 @@ def main() -> int:
     parser.add_argument("--runner", choices=("process", "inline"), default="process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep the runs there")
+    parser.add_argument("--panel", action="store_true", help="a study of two markets")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--how", default="run", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child is not None:
-        child(asked.child, asked.runner, asked.how)
+        child(asked.child, asked.runner, asked.how, panel=asked.panel)
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
-        outcome = killed(asked.kills, runner=asked.runner, seed=asked.seed, folder=asked.folder or Path(scratch))
+        where = asked.folder or Path(scratch)
+        outcome = killed(asked.kills, runner=asked.runner, seed=asked.seed, folder=where, panel=asked.panel)
         print(f"\n{len(outcome.kills)} kills in {outcome.rounds} rounds, {time.monotonic() - began:.0f} s")
         for stage, count in sorted(outcome.per_stage.items()):
             print(f"  {stage:<18} {count}")

@@ -10,7 +10,7 @@ from tradenas.data.repairs import Repairs
 from tradenas.data.resample import resample
 from tradenas.data.samples import SAMPLES, Sample, sample
 from tradenas.data.series import Series
-from tradenas.data.sources import open_source, source_file
+from tradenas.data.sources import market_names, open_source, source_file
 
 __all__ = [
     "SAMPLES",
@@ -23,6 +23,7 @@ __all__ = [
     "Sample",
     "Series",
     "audit",
+    "market_names",
     "open_source",
     "read_candles",
     "read_extra",

@@ -20,7 +20,7 @@ from tradenas.data.tables import MANIFEST, Found, read_feather, read_parquet
 from tradenas.data.text import MAX_TEXT_BYTES, read_text
 from tradenas.errors import CandleError
 
-__all__ = ["ReadReport", "read_candles", "write_candles"]
+__all__ = ["ReadReport", "read_candles", "symbols_in", "write_candles"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,19 @@ def read_candles(
         audit=looked,
     )
     return candles, report
+
+
+def symbols_in(path: str | Path) -> tuple[str, ...]:
+    """Names of the markets in a file, sorted; of one without a symbol column the name that `read_candles` gives it.
+
+    Raises:
+        CandleError: the file cannot be read.
+    """
+    path = Path(path)
+    found, _ = _read(path, None, None)
+    if found.symbols:
+        return tuple(sorted(found.symbols))
+    return (_symbol(found, None, found.facts.get("manifest") or {}, path),)
 
 
 def write_candles(candles: Candles, path: str | Path) -> None:

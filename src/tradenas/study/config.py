@@ -37,6 +37,7 @@ from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.evaluate import METRICS
 from tradenas.train.loop import Training
+from tradenas.train.portfolio import Portfolio
 from tradenas.trials.baselines import BASELINES
 from tradenas.trials.split_jobs import PathBudget
 
@@ -55,7 +56,10 @@ class DataConfig:
     Attributes:
         source: a file (CSV, Parquet, freqtrade feather; relative to the study file), `sample:NAME` for candles that a
             dependency ships, or `planted:KIND` for a made-up market with a known truth.
-        symbol: which market of a file that holds several.
+        symbol: which market of a source that holds several, where one is studied.
+        symbols: which markets are studied together, as one portfolio: a list of names, or `all` that the source holds.
+            The source is then a file with a symbol column, a name with `{symbol}` in it for a file a market, or
+            `planted:lead_lag`.  Candles are laid onto the union of their times; see `[portfolio]`.
         resample: minutes of the candles to make out of the file's, e.g. 60; 0 takes them as they are.
         bars: number of candles of a planted market.
         seed: of a planted market.
@@ -68,12 +72,19 @@ class DataConfig:
 
     source: str = "sample:sp500"
     symbol: str = ""
+    symbols: tuple[str, ...] | Literal["all"] = ()
     resample: int = 0
     bars: int = 30_000
     seed: int = 0
     funding: str = ""
     repairs: Repairs = field(default_factory=Repairs)
     extra: tuple[Extra, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.symbols and self.symbol:
+            raise ConfigError("data.symbol", got=f"{self.symbol!r} beside data.symbols", expected="one of the two")
+        if self.symbols != "all":
+            _distinct("data.symbols", self.symbols)
 
     @property
     def extra_columns(self) -> dict[str, str]:
@@ -246,6 +257,7 @@ class StudyConfig:
     search: Method[Any] = field(default_factory=Sandwich)
     trials: TrialConfig = field(default_factory=TrialConfig)
     regimes: RegimeConfig = field(default_factory=RegimeConfig)
+    portfolio: Portfolio = field(default_factory=Portfolio)
     rule: Rule = field(default_factory=Rule)
     costs: Costs = field(default_factory=Costs)
     runner: RunnerConfig = field(default_factory=RunnerConfig)
@@ -278,6 +290,13 @@ class StudyConfig:
                 fix="target forward_return or direction, or do without regimes",
             )
 
+        if self.data.symbols and (self.regimes.enabled or self.target.kind == "volatility"):
+            raise ConfigError(
+                "data.symbols",
+                got=f"several markets with {'regimes' if self.regimes.enabled else 'target.kind volatility'}",
+                expected="one market: regimes, and the mean of a volatility, are those of a single one",
+                fix="set data.symbol, or do without",
+            )
         for name in self.space.blocks:
             TRANSFORMS[name]
         self.space.space(self.columns)  # names it does not know
@@ -347,6 +366,8 @@ class StudyConfig:
                 del decisive[section][key]
         if not self.trials.paths.groups:
             del decisive["trials"]["paths"]
+        if not self.data.symbols:
+            del decisive["portfolio"], decisive["data"]["symbols"]
         if not self.space.column_ops:
             del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]

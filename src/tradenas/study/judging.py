@@ -17,11 +17,13 @@ from tradenas.splits.vault import Vault
 from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
+from tradenas.study.markets import scores_by_market
 from tradenas.study.regime_record import vault_record
 from tradenas.study.retraining import jobs_for, voices_of, write_daily
 from tradenas.study.routing import ROUTED, route
 from tradenas.study.strategies import Speaker, Strategy, Traded, best_of, rows_of, trade, zone_scores
 from tradenas.train.backtest import Costs
+from tradenas.train.panel import Panel
 from tradenas.trials.jobs import JobSpec, add_input, read_result
 from tradenas.trials.ledger import Ledger
 from tradenas.trials.retrain import WEIGHTS, plain
@@ -64,6 +66,10 @@ def judge_study(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: 
         row["vault"] = scores
         for seed, result in zip(row["seeds"], each[row["name"]], strict=True):
             seed["vault"] = result.scores
+    if isinstance(bench.data, Panel):
+        for row, one in zip(rows, traded, strict=True):
+            found = scores_by_market(bench.data, one, reps=config.trials.reps, seed=config.seed)
+            row["markets"] = {**row["markets"], "vault": found}
     write_daily(folder, rows_of("vault", names, traded))
     verdict = ruled(bench, rows, traded, champion, best_baseline, opened.watermark)
     for row in rows:  # one figure, one interval: the verdict's stands everywhere

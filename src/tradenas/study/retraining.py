@@ -19,11 +19,13 @@ from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
 from tradenas.study.coupling import couple
 from tradenas.study.folder import RunFolder
+from tradenas.study.markets import scores_by_market
 from tradenas.study.regime_record import selection_record
 from tradenas.study.routing import ROUTED, parts_of, route, routed_row, specialists
 from tradenas.study.searching import found, search_fold
 from tradenas.study.strategies import Speaker, Strategy, Traded, distinct_networks, rows_of, zone_scores
 from tradenas.train.evaluate import merit
+from tradenas.train.panel import Panel
 from tradenas.trials.baselines import BASELINES
 from tradenas.trials.jobs import JobDone, JobSpec
 from tradenas.trials.ledger import Ledger, Trial
@@ -80,6 +82,9 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
             }
         )
     _score(config, told, traded)
+    if isinstance(bench.data, Panel):
+        for row, one in zip(told, traded, strict=True):
+            row["markets"] = {"selection": scores_by_market(bench.data, one, reps=config.trials.reps, seed=config.seed)}
     record: dict[str, Any] = {"strategies": told, "finalists": finalists}
     if config.regimes.enabled:
         record["regimes"] = _routed(bench, told, traded, spoken)

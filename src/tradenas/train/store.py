@@ -45,14 +45,14 @@ def save_dataset(data: Market, path: Path) -> None:
 
     first = data if isinstance(data, Dataset) else data.markets[0]
     about = {f.name: getattr(first, f.name) for f in fields(Dataset) if f.name not in ARRAYS}
-    metadata = {"dataset": json.dumps(about, sort_keys=True)}
     if isinstance(data, Dataset):
         arrays = _arrays(data)
     else:
-        metadata["symbols"] = json.dumps(data.symbols)
+        about["symbols"] = data.symbols
         arrays = {name: getattr(data, name) for name in OF_PANEL}
         for row, market in enumerate(data.markets):
             arrays |= {f"{row}/{name}": array for name, array in _arrays(market).items()}
+    metadata = {"dataset": json.dumps(about, sort_keys=True)}  # one entry: safetensors writes several in any order
     write_bytes(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=metadata))
 
 
@@ -66,10 +66,8 @@ def load_dataset(path: Path) -> Market:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata()
-            about = json.loads(metadata["dataset"])
-            there = set(file.keys())
-            symbols = json.loads(metadata.get("symbols", "null"))
+            about = json.loads(file.metadata()["dataset"])
+            there, symbols = set(file.keys()), about.pop("symbols", None)
 
             def arrays(prefix: str) -> dict[str, Any]:
                 wanted = [name for name in ARRAYS if prefix + name in there or name not in OPTIONAL]

@@ -27,6 +27,7 @@ from tradenas.report.schema.judgement import (
     Trials,
     Verdict,
 )
+from tradenas.report.schema.markets import MarketCandles, MarketScores, MarketZones, Sharing
 from tradenas.report.schema.models import (
     Candidate,
     InputRecord,
@@ -59,6 +60,9 @@ __all__ = [
     "InputRecord",
     "Interval",
     "LedgerCounts",
+    "MarketCandles",
+    "MarketScores",
+    "MarketZones",
     "OptionEffect",
     "Paths",
     "RegimeRecord",
@@ -68,6 +72,7 @@ __all__ = [
     "RoutedAgainstSingle",
     "SearchRecord",
     "SeedRun",
+    "Sharing",
     "Spa",
     "StepM",
     "Strategies",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from tradenas.report.schema.markets import MarketCandles, Sharing
+
 __all__ = ["DataAudit", "Environment", "ExtraFile", "Funding", "Target", "Zone", "Zones"]
 
 Number = int | float
@@ -110,3 +112,5 @@ class DataAudit:
     notes: str | None = None
     funding: Funding | None = None
     extra: tuple[ExtraFile, ...] = ()
+    markets: tuple[MarketCandles, ...] = ()
+    portfolio: Sharing | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradenas.report.schema.coupling import Finalists
+from tradenas.report.schema.markets import MarketZones
 from tradenas.report.schema.regimes import RegimeRecord
 
 __all__ = [
@@ -92,6 +93,7 @@ class ZoneScores:
     profit_factor: float | None = None
     accuracy: float | None = None
     ic: float | None = None
+    rank_ic: float | None = None
     turnover_per_day: float | None = None
     max_drawdown: float | None = None
     total_net: float | None = None
@@ -123,6 +125,7 @@ class Strategy:
     seeds: tuple[SeedRun, ...] = ()
     selection: ZoneScores | None = None
     vault: ZoneScores | None = None
+    markets: MarketZones | None = None
 
     def zone(self, name: str) -> ZoneScores | None:
         """Its scores in `selection` or `vault`, where it has them."""

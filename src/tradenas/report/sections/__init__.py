@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tradenas.report.record import RunRecord
-from tradenas.report.sections import charts, coupling, data, design, inputs, models, paths, provenance, regimes, verdict
+from tradenas.report.sections import (
+    charts,
+    coupling,
+    data,
+    design,
+    inputs,
+    markets,
+    models,
+    paths,
+    provenance,
+    regimes,
+    verdict,
+)
 from tradenas.report.sections.parts import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -17,6 +29,7 @@ SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     charts.drawdown,
     charts.months,
     models.strategies,
+    markets.markets,
     paths.paths,
     regimes.regimes,
     charts.costs,

@@ -47,7 +47,8 @@ def audit(record: RunRecord) -> Section:
         else absent("No feature list was kept.")
     )
     return Section(name="data", short="Data", title="Data", body=join([
-        candles, el("h3", "Zones"), figure(record, zones) or absent("The zones have not been cut."), _zones(record),
+        candles, _markets(record) or "", el("h3", "Zones"),
+        figure(record, zones) or absent("The zones have not been cut."), _zones(record),
         el("h3", f"Features ({len(data.features)})"), names,
     ]))  # fmt: skip
 
@@ -67,6 +68,28 @@ def _beside(one: ExtraFile) -> str:
     known = f"; known at {share(one.fresh)} of the candles" if one.fresh is not None else ""
     whose = f" of {one.symbol}" if one.symbol else ""
     return f"{', '.join(one.columns)}{whose}: {count(one.rows)} values in {one.path}{step}{age}{known}"
+
+
+def _markets(record: RunRecord) -> object:
+    """Candles of each market, where there are several."""
+    if not record.data.markets:
+        return None
+    rows = [
+        (
+            m.symbol,
+            el("span", span(m.first_open, m.last_close), class_="when"),
+            count(m.rows),
+            count(m.missing),
+            _gap(m.longest_gap_ms),
+            count(m.zero_volume),
+            count(m.ready.get("search")),
+            count(m.ready.get("selection")),
+        )
+        for m in record.data.markets
+    ]
+    header = ["market", "span", "candles", "missing", "longest gap", "zero volume", "search", "selection"]
+    caption = "Candles of each market, on the union of their times; rows with features in the zones that are open"
+    return table(caption, header, rows, text=(0, 1))
 
 
 def _gap(ms: int | None) -> str:

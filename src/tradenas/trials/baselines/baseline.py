@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
 from tradenas.typing import FloatArray
 
-__all__ = ["BASELINES", "Baseline", "Params", "distinct", "log_uniform", "settings", "window_up_to"]
+__all__ = ["BASELINES", "Baseline", "Params", "Pooling", "distinct", "log_uniform", "settings", "window_up_to"]
 
 Params = Mapping[str, str | int | float]
 
@@ -26,6 +26,8 @@ class Baseline(Protocol):
         name: key in `BASELINES`.
         learned: whether it fits labels.
         banded: False where a no-trade band would defeat its purpose (flat, hold): its signals are obeyed as they are.
+
+    One that is a `Pooling` too can learn from several markets at once.
     """
 
     @property
@@ -64,6 +66,21 @@ class Baseline(Protocol):
         Raises:
             ConfigError: a setting is unknown or does not fit, or too few rows can be learned from.
             DivergedError: training left the finite numbers.
+        """
+        ...
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """A baseline that can learn one model from the rows of several markets, as a searched network does."""
+
+    def fit_signals(
+        self, markets: Sequence[Dataset], train: Span, predict: Span, *, params: Params, seed: int, reach: int
+    ) -> list[FloatArray]:
+        """As `Baseline.fit_signal`, for each of the markets, by one model of them all.
+
+        Columns are brought to the scale of each market's own training rows, and labels to its own volatility, before
+        rows are put together; the rows it stops by are the latest of every market.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -75,43 +76,61 @@ class Boosting:
     def fit_signal(
         self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
     ) -> FloatArray:
+        return self.fit_signals([data], train, predict, params=params, seed=seed, reach=reach)[0]
+
+    def fit_signals(
+        self, markets: Sequence[Dataset], train: Span, predict: Span, *, params: Params, seed: int, reach: int
+    ) -> list[FloatArray]:
+        """One model of the rows of all markets; see `tradenas.trials.baselines.baseline.Pooling`."""
         try:
             import lightgbm
         except ImportError:
             raise MissingExtra.of("lightgbm", extra="search") from None
-        chosen = settings(self, params, data, reach)
+        chosen = settings(self, params, markets[0], reach)
         window = check_window(self.name, int(chosen.pop("window", 1)), reach)
-        rows_R = training_rows(data, train, reach)
-        fit_R, tail_R = hold_out_tail(rows_R, purge=reach)
-        inputs = Inputs.fitted(data, fit_R, transform=str(chosen.pop("transform")), window=window)
-        limit = min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1))
-        fit_R, tail_R = spread(fit_R, limit), spread(tail_R, max(limit // 4, 1))
-        objective = objective_of(data, train)
-        y_T = objective.labels(data)
+        transform = str(chosen.pop("transform"))
+        tables, fit, tail = [], [], []
+        for data in markets:
+            fit_R, tail_R = hold_out_tail(training_rows(data, train, reach), purge=reach)
+            inputs, objective = (
+                Inputs.fitted(data, fit_R, transform=transform, window=window),
+                objective_of(data, train),
+            )
+            limit = max(min(MAX_ROWS, MAX_VALUES // inputs.num_columns) // len(markets), 1)
+            fit_R, tail_R, y_T = spread(fit_R, limit), spread(tail_R, max(limit // 4, 1)), objective.labels(data)
+            tables.append((data, inputs, objective))
+            fit.append((inputs.flat(fit_R), y_T[fit_R]))
+            tail.append((inputs.flat(tail_R), y_T[tail_R]))
         fixed = {
-            "objective": "binary" if data.kind == "binary" else "regression",
+            "objective": "binary" if markets[0].kind == "binary" else "regression",
             "num_threads": 1,
             "deterministic": True,
             "force_row_wise": True,
             "seed": seed_for(seed, "baselines", self.name) % 2**31,
             "verbosity": -1,
         }
-        fit_set = lightgbm.Dataset(inputs.flat(fit_R), y_T[fit_R], params=fixed)
+        (fit_RF, fit_y), (tail_RF, tail_y) = (
+            [np.concatenate(parts) for parts in zip(*rows, strict=True)] for rows in (fit, tail)
+        )
+        fit_set = lightgbm.Dataset(fit_RF, fit_y, params=fixed)
         booster = lightgbm.train(
             {**chosen, **fixed},
             fit_set,
             num_boost_round=MAX_TREES,
-            valid_sets=[lightgbm.Dataset(inputs.flat(tail_R), y_T[tail_R], reference=fit_set, params=fixed)],
+            valid_sets=[lightgbm.Dataset(tail_RF, tail_y, reference=fit_set, params=fixed)],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
+        signals = []
+        for data, inputs, objective in tables:
 
-        def output(rows: IntArray) -> FloatArray:
-            return np.asarray(booster.predict(inputs.flat(rows), raw_score=True, num_threads=1), float)
+            def output(rows: IntArray, inputs: Inputs = inputs) -> FloatArray:
+                return np.asarray(booster.predict(inputs.flat(rows), raw_score=True, num_threads=1), float)
 
-        output_T = answer(data, predict, reach, output)
-        if not np.isfinite(output_T).all():
-            raise DivergedError(f"baseline {self.name}", got="a forecast that is not finite")
-        return objective.signal(output_T, data, predict)
+            output_T = answer(data, predict, reach, output)
+            if not np.isfinite(output_T).all():
+                raise DivergedError(f"baseline {self.name}", got="a forecast that is not finite")
+            signals.append(objective.signal(output_T, data, predict))
+        return signals
 
 
 BASELINES.register("lightgbm")(Boosting(name="lightgbm", windowed=False))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
 from tradenas.trials.baselines.baseline import BASELINES, Params, distinct, log_uniform, settings, window_up_to
 from tradenas.trials.baselines.rows import Inputs, answer, check_window, objective_of, spread, training_rows
-from tradenas.typing import Float32Array, FloatArray
+from tradenas.typing import Float32Array, FloatArray, IntArray
 
 __all__ = ["Linear", "logistic", "ridge"]
 
@@ -60,18 +61,43 @@ class Linear:
         seed: int,
         reach: int,
     ) -> FloatArray:
-        chosen = settings(self, params, data, reach)
+        return self.fit_signals([data], train, predict, params=params, seed=seed, reach=reach)[0]
+
+    def fit_signals(
+        self,
+        markets: Sequence[Dataset],
+        train: Span,
+        predict: Span,
+        *,
+        params: Params,
+        seed: int,
+        reach: int,
+    ) -> list[FloatArray]:
+        """One model of the rows of all markets; see `tradenas.trials.baselines.baseline.Pooling`."""
+        chosen = settings(self, params, markets[0], reach)
         window = check_window(self.name, int(chosen.get("window", 1)), reach)
-        rows_R = training_rows(data, train, reach)
-        inputs = Inputs.fitted(data, rows_R, transform=str(chosen["transform"]), window=window)
-        rows_R = spread(rows_R, min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1)))
-        objective = objective_of(data, train)
-        fit = logistic if data.kind == "binary" else ridge
-        weights_F, offset = fit(inputs.flat(rows_R), objective.labels(data)[rows_R], float(chosen["alpha"]))
+        tables, rows = [], []
+        for data in markets:
+            rows_R = training_rows(data, train, reach)
+            inputs = Inputs.fitted(data, rows_R, transform=str(chosen["transform"]), window=window)
+            limit = min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1)) // len(markets)
+            rows_R, objective = spread(rows_R, max(limit, 1)), objective_of(data, train)
+            tables.append((data, inputs, objective))
+            rows.append((inputs.flat(rows_R), objective.labels(data)[rows_R]))
+        fit = logistic if markets[0].kind == "binary" else ridge
+        x_RF, y_R = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        weights_F, offset = fit(x_RF, y_R, float(chosen["alpha"]))
         if not (np.isfinite(weights_F).all() and np.isfinite(offset)):
             raise DivergedError(f"baseline {self.name}", got="weights that are not finite", fix="raise alpha")
-        output_T = answer(data, predict, reach, lambda rows: inputs.flat(rows) @ weights_F + offset)
-        return objective.signal(output_T, data, predict)
+        signals = []
+        for data, inputs, objective in tables:
+
+            def output(of: IntArray, inputs: Inputs = inputs) -> FloatArray:
+                said_R: FloatArray = inputs.flat(of) @ weights_F + offset
+                return said_R
+
+            signals.append(objective.signal(answer(data, predict, reach, output), data, predict))
+        return signals
 
 
 def ridge(x_RF: Float32Array, y_R: FloatArray, alpha: float) -> tuple[FloatArray, float]:

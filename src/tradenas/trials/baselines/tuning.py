@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.registry import did_you_mean
 from tradenas.splits import Span
-from tradenas.train.backtest import Costs, Rule, signal_scale
+from tradenas.train.backtest import Costs, Rule
 from tradenas.train.panel import Market, Panel, each
-from tradenas.train.portfolio import trade
-from tradenas.trials.baselines.baseline import Baseline, Params
+from tradenas.train.portfolio import trade, usual_size
+from tradenas.trials.baselines.baseline import Baseline, Params, Pooling
 from tradenas.typing import FloatArray
 
 __all__ = ["Forecast", "TunedBaseline", "fit_forecast", "scorer", "tune"]
 
 MAX_SCALE_ROWS = 4096
+#: The setting by which one model learns from all markets of a panel.
+POOLED = "pooled"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,7 +66,8 @@ def fit_forecast(
 ) -> Forecast:
     """Fits on `train` once; answers for `predict` and measures the scale on the end of `train`.
 
-    On a panel it is fitted to each market by itself, with the same settings.
+    On a panel it is fitted to each market by itself, with the same settings; with the setting `pooled` one model
+    learns from all of them.
 
     The scale is the mean |signal| over the last fifth of `train` (at most 4,096 rows): the part that early stopping
     holds out, where a model that learned its rows by heart does not look surer than it is.
@@ -71,21 +75,18 @@ def fit_forecast(
     Raises:
         ConfigError, DivergedError: as `Baseline.fit_signal`.
     """
-    if isinstance(data, Panel):
-        apart = [fit_forecast(baseline, m, train, predict, params=params, seed=seed, reach=reach) for m in data.markets]
-        return Forecast(
-            signal_T=np.stack([f.signal_T for f in apart]),
-            scale=np.array([f.scale for f in apart]),
-            banded=baseline.banded,
-        )
     tail = Span(train.stop - min(MAX_SCALE_ROWS, math.ceil(len(train) / 5)), train.stop)
     both = Span(min(tail.start, predict.start), max(tail.stop, predict.stop))
-    signal_T = baseline.fit_signal(data, train, both, params=params, seed=seed, reach=reach)
-    tail_T = signal_T[tail.start - both.start : tail.stop - both.start]
-    scale = signal_scale(tail_T, data.usable(reach)[tail.start : tail.stop])
+    common: dict[str, Any] = {"params": {k: v for k, v in params.items() if k != POOLED}, "seed": seed, "reach": reach}
+    if isinstance(data, Panel) and params.get(POOLED) and isinstance(baseline, Pooling):
+        signal_T = np.stack(baseline.fit_signals(data.markets, train, both, **common))
+    else:
+        signal_T = each(data, lambda m: baseline.fit_signal(m, train, both, **common))
     return Forecast(
-        signal_T=signal_T[predict.start - both.start : predict.stop - both.start],
-        scale=float(scale[0]),
+        signal_T=signal_T[..., predict.start - both.start : predict.stop - both.start],
+        scale=usual_size(
+            signal_T[..., tail.start - both.start : tail.stop - both.start], data.usable(reach)[..., tail.slice]
+        ),
         banded=baseline.banded,
     )
 
@@ -139,6 +140,9 @@ def tune(
 ) -> TunedBaseline:
     """Tries `budget` settings on one fold of the search zone and keeps the best by `metric` (more is better).
 
+    On a panel one setting is chosen for all markets, by what the portfolio of them scores; each setting of a baseline
+    that can learn from several markets at once is tried both ways, and either counts.
+
     Biased upward: the winner's validation score is the best of `tried`.  Only a later zone says what it is worth.
 
     Args:
@@ -155,6 +159,8 @@ def tune(
     best: tuple[float, Params, Mapping[str, float]] | None = None
     failed: DivergedError | None = None
     candidates = baseline.configurations(budget, seed, reach=reach, transforms=data.transforms)
+    if isinstance(data, Panel) and isinstance(baseline, Pooling):
+        candidates = tuple({**params, POOLED: way} for params in candidates for way in (0, 1))
     for params in candidates:
         try:
             forecast = fit_forecast(baseline, data, fold_train, fold_valid, params=params, seed=seed, reach=reach)
