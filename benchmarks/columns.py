@@ -15,7 +15,7 @@ row: what has to remember, or to squeeze, is the op.
     mixed        these five side by side, and one of noise  all five in equal parts
 
 Printed for each world and method: share of driving columns whose op was found (chance: one in nine), share of noise
-columns that were dropped, and IC on 20,000 fresh rows of the choice, trained from scratch, as a share of the oracle's.
+columns that were dropped, and IC on 10,000 fresh rows of the choice, trained from scratch, as a share of the oracle's.
 Beside them the same network with `zscore` for all columns and with the planted ops; in `mixed` also with the best on
 the ranking rows of the eight transforms shared by all columns, which is what the space without column ops offers.
 """
@@ -52,7 +52,7 @@ from tradenas.typing import FloatArray
 VOLATILITY, HOUR_MS, START_MS = 0.005, 3_600_000, 1_735_689_600_000
 OPS = ("raw", "zscore", "log", "difference", "mean20", "std20", "rank", "ema12")
 DRIVERS = ("difference", "log", "rank", "std20", "ema12")
-COLUMNS, WINDOW, WARM, FRESH = 6, 100, 300, 20_000
+COLUMNS, WINDOW, WARM, FRESH = 6, 100, 300, 10_000
 CHAIN = {
     "depths": (1,), "ops": ("dense",), "widths": (8,), "activations": ("tanh",), "norms": ("none",), "dropouts": (0.0,),
     "lookbacks": (1,),
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--alpha-lr", type=float, default=3e-2)
-    parser.add_argument("--ranked", type=int, default=300)
+    parser.add_argument("--ranked", type=int, default=200)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

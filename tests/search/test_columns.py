@@ -16,6 +16,10 @@ from tradenas.search.parts.relaxation import discretise
 from tradenas.search.parts.sizes import is_op, is_size
 from tradenas.seeds import rng_for
 from tradenas.space import Chain
+from tradenas.splits import Span
+from tradenas.train.fit import fit
+from tradenas.train.loop import Training
+from tradenas.train.stacked import Job, fit_stacked
 
 torch.set_num_threads(1)
 OPS = ("rank", "raw", "drop", "zscore")
@@ -128,3 +132,15 @@ def test_the_digest_of_a_candidate_holds_its_columns():
     one = SPACE.sample(rng_for(0))
     other = SPACE.check({**one, COLUMNS[0]: next(o for o in ("rank", "raw") if o != one[COLUMNS[0]])})
     assert one.digest != other.digest
+
+
+def test_networks_trained_as_a_stack_read_their_own_columns():
+    layout = Layout(groups=DATA.groups, transforms=DATA.transforms, names=DATA.names)
+    template, training = Network(SPACE, layout), Training(epochs=2, segment=16, batch=128, lr=1e-2)
+    architecture = SPACE.check({**SPACE.smallest(), COLUMNS[0]: "raw", COLUMNS[2]: "drop"})
+    jobs = [Job(data=DATA, train=Span(0, 500), seed=seed) for seed in (0, 1)]
+    for job, stacked in zip(jobs, fit_stacked(template, architecture, jobs, training=training), strict=True):
+        alone = fit(template, architecture, DATA, job.train, training=training, seed=job.seed)
+        for name, tensor in alone.network.state_dict().items():
+            torch.testing.assert_close(stacked.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+        assert alone.network.inputs.features == 2

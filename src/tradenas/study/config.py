@@ -161,7 +161,7 @@ class TrialConfig:
         causes: what may be spent on why the ranking errs.
         marginal: architectures drawn at random, of each of which every change of one choice is scored with the shared
             weights, to say what each input and each option is worth.  It chooses nothing, and every score is counted as
-            a trial: 24 of them are some 500.  0 measures nothing.
+            a trial: 24 of them are some 500, and with nine ops for each of 23 columns some 4,500.  0 measures nothing.
         paths: combinatorial purged cross-validation of the best finalist, before the vault is opened.
         reps: bootstrap resamples behind every interval and test.
     """
