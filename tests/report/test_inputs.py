@@ -175,5 +175,5 @@ def test_the_page_shows_the_op_of_every_column(record):
         assert f"<dt>{op}</dt><dd>{', '.join(mine)}</dd>" in part
     assert "log: 8 columns" in part  # in the drawing
     assert "What is done to each column" not in render(record)
-    for words in ("one for each column", "An op for each column", "Dropping skew_20 adds"):
+    for words in ("one for each column", "An op for each column", "Dropping skew_20 adds", "are thousandths"):
         assert words in page

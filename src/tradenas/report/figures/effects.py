@@ -13,7 +13,7 @@ from tradenas.report.wording import decimal, interval
 from tradenas.space.switches import COLUMN, GROUP
 from tradenas.space.switches import FEATURE as SINGLE
 
-__all__ = ["digits", "input_effects", "is_switch", "layer_effects", "shown"]
+__all__ = ["THIRD", "digits", "input_effects", "is_switch", "layer_effects", "shown"]
 
 THIRD = ("ic", "rank_ic", "loss", "accuracy")
 

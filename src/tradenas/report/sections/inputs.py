@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradenas.report.figures.columns import column_effects, column_rows
-from tradenas.report.figures.effects import digits, input_effects, is_switch, layer_effects, shown
+from tradenas.report.figures.effects import THIRD, digits, input_effects, is_switch, layer_effects, shown
 from tradenas.report.markup import el, join
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import InputRecord, Interval, OptionEffect
@@ -29,6 +29,7 @@ COLUMNS = (
     "interval leaves out zero, green above it and red below; elsewhere nothing was measured. Framed: chosen. A column "
     "whose drop is red is worth reading."
 )
+THOUSANDTHS = " Numbers, where there is room for them, are thousandths."
 #: Names listed before the rest is counted.
 NAMED = 6
 
@@ -45,7 +46,7 @@ def inputs(record: RunRecord) -> Section | None:
     ]
     if not any(e.choice.startswith("input/") for e in found.effects):
         body += [absent("The space leaves no choice of inputs.")]
-    if drawn := figure(record, column_effects, caption=COLUMNS):
+    if drawn := figure(record, column_effects, caption=COLUMNS + (THOUSANDTHS if found.metric in THIRD else "")):
         body += [el("h3", "An op for each column"), drawn]
     if drawn := figure(record, layer_effects):
         body += [el("h3", "The network's choices"), drawn]
