@@ -1,6 +1,6 @@
-"""The authors' formulation of a DARTS search step (quark0/darts, arXiv:1806.09055), in plain PyTorch, to measure against.
+"""The authors' formulation of a DARTS search step (quark0/darts, arXiv:1806.09055), in plain PyTorch.
 
-(B, C, T) layout with `conv1d`, every op of a mixture by itself in the order ReLU, convolution, batch norm without a gain,
+(B, C, T) layout with `conv1d`, every op of a mixture by itself in the order ReLU, convolution, batch norm without gain,
 pooling and averages followed by a batch norm, a batch norm after the stem and after what a cell reads; alphas learn by
 the authors' unrolled step with finite differences, in which the weights are copied, moved, and put back.  The ops are
 those of a tradenas cell, causal and of constant length; everything else is left out that would cost time here

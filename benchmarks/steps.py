@@ -5,7 +5,8 @@
 
 Parts: `mixed`, a mixture of ops against the sum of its ops run as paths; `orders`, second against first order, whole
 search steps (alpha step and weight step); `partial`, time and memory of PC-DARTS against K; `authors`, search steps
-against the authors' formulation of the same ops (`peer.py`).
+against the authors' formulation of the same ops (`peer.py`); `merged`, linear ops as one kernel
+(`Cell(follow="sum")`) against the same ops one by one, against norms after each op, and against the authors.
 
 CPU time of this process, candidates in turns, round by round; a ratio is the median of the rounds' ratios, with the
 smallest and the largest beside it.  Two cells of three nodes, the default ops (`default`) or those of the authors
@@ -22,17 +23,21 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import peer
 import torch
 from torch import Tensor
 
 from tradenas.nn import Layout, Mixture, Mode, Network
-from tradenas.nn.slot import Mix, weighted_sum
+from tradenas.nn.elastic import Width
+from tradenas.nn.merge import Kernels, Merge
+from tradenas.nn.mixture import Weighting
+from tradenas.nn.slot import Branch, Mix, weighted_sum
 from tradenas.search.methods.pcdarts import Partial
 from tradenas.search.parts.bilevel import WeightStep, first_order, network_loss, second_order
 from tradenas.search.parts.relaxation import alphas_for, softmax
-from tradenas.space import Cell, SearchSpace
+from tradenas.space import Cell
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch
 
@@ -256,9 +261,11 @@ def partial(styles: list[str], widths: list[int], rounds: int) -> None:
         base = saved_bytes(none, none.mixture())
         found = turns({str(k): s.step("first") for k, s in made.items()}, rounds)
         peaks = {k: peak(style, width, k) for k in made}
-        for k in made:
-            rows.append((style, width, k, f"{kept[k] / 2**20:.1f}", f"{(kept[k] - base) / (kept[1] - base):.2f}",
-                         f"{peaks[k]:.0f}", f"{peaks[k] / peaks[1]:.2f}", found.over(str(k), "1")))  # fmt: skip
+        rows += [
+            (style, width, k, f"{kept[k] / 2**20:.1f}", f"{(kept[k] - base) / (kept[1] - base):.2f}",
+             f"{peaks[k]:.0f}", f"{peaks[k] / peaks[1]:.2f}", found.over(str(k), "1"))
+            for k in made
+        ]  # fmt: skip
     table(
         "PC-DARTS against K",
         ("ops", "width", "K", "saved MiB", "of it above a network of skips, / K = 1", "peak MiB", "/ K = 1", "step"),
@@ -300,7 +307,72 @@ def _peer(style: str, width: int) -> peer.Search:
     return peer.Search(network)
 
 
-PARTS = {"mixed": mixed, "orders": orders, "partial": partial, "authors": authors}
+def unmerged(branch: Branch, x_BTC: Tensor, which: Weighting, width: Width) -> Tensor:
+    """The sum of the ops one by one, whatever may be merged."""
+    assert isinstance(which, Tensor)
+    return torch.stack([which[o] * branch(o, x_BTC, width) for o in range(len(which))]).sum(0)
+
+
+def products(search: Search) -> Callable[[], None]:
+    """The matrix products of a merged forward and backward pass and nothing else, into tensors that are there."""
+    made, own = [], Merge.run
+
+    def noting(self: Merge, x_BTC: Tensor, kernels: Kernels, width: Width, rows: int) -> list[Tensor]:
+        assert kernels.kernel_ECX is not None
+        w = torch.randn(kernels.kernel_ECX[..., 0].numel(), kernels.kernel_ECX.shape[-1])
+        made.append((torch.randn(x_BTC.shape[0] * rows, w.shape[1]), w, torch.randn(x_BTC.shape[0] * rows, len(w))))
+        return own(self, x_BTC, kernels, width, rows)
+
+    with mock.patch.object(Merge, "run", noting), torch.no_grad():
+        search.loss(search.mixture())
+    outs = [tuple(torch.empty_like(t) for t in each) for each in made]
+
+    def run() -> None:
+        for (x, w, g), (dx, dw, y) in zip(made, outs, strict=True):
+            torch.mm(x, w.t(), out=y)
+            torch.mm(g, w, out=dx)
+            torch.mm(g.t(), x, out=dw)
+
+    return run
+
+
+def merged(styles: list[str], widths: list[int], rounds: int) -> None:
+    """Linear ops as one kernel against one by one, against norms after each op, and against the authors' step."""
+    rows = []
+    for style in styles:
+        for width in widths:
+            one = Search(cell(style, width, follow="sum"))
+            many = Search(cell(style, width, follow="sum"), mix=unmerged)
+            each, theirs = Search(cell(style, width)), _peer(style, width)
+            train, valid = ((b.x_BTF.transpose(1, 2).contiguous(), b.y_BS) for b in (one.train, one.valid))
+
+            def step(order: int, theirs: peer.Search = theirs, train: Pair = train, valid: Pair = valid) -> None:
+                theirs.alpha_step(train, valid, order=order)
+                theirs.weight_step(train)
+
+            found = turns(
+                {
+                    "pass": lambda one=one: one.forward_backward(one.mixture()), "products": products(one),
+                    "merged": one.step("first"), "unmerged": many.step("first"), "each": each.step("first"),
+                    "theirs": lambda step=step: step(1),
+                    "merged 2": one.step("exact"), "unmerged 2": many.step("exact"),
+                    "theirs 2": lambda step=step: step(2),
+                },
+                rounds,
+            )  # fmt: skip
+            rows.append((style, width, f"{found.best('merged'):.0f}", *(found.over(a, b) for a, b in (
+                ("unmerged", "merged"), ("each", "merged"), ("theirs", "merged"), ("unmerged 2", "merged 2"),
+                ("theirs 2", "merged 2"), ("merged 2", "merged"), ("pass", "products"),
+            ))))  # fmt: skip
+    table(
+        "Merged: how many times as long the others take, whole search steps; and one pass against its products alone",
+        ("ops", "width", "merged ms", "unmerged", "norm after each op", "authors", "unmerged, second order",
+         "authors, second order", "second / first order", "pass / its products"),
+        rows,
+    )  # fmt: skip
+
+
+PARTS = {"mixed": mixed, "orders": orders, "partial": partial, "authors": authors, "merged": merged}
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from tradenas.errors import SpaceError
 from tradenas.nn.ops import CrossAsset, Op
 
 __all__ = [
-    "check_assets", "check_causal", "check_count", "check_gradient", "check_op", "check_reach", "check_shape",
-    "check_stacked", "check_width",
+    "check_assets", "check_causal", "check_count", "check_gradient", "check_linear", "check_op", "check_reach",
+    "check_shape", "check_stacked", "check_width",
 ]  # fmt: skip
 
 C_IN, C_OUT, ROWS = 6, 8, 60
@@ -107,6 +107,25 @@ def check_gradient(kind: type[Op]) -> None:
         assert all(bool(g.abs().sum() > 0) for g in gradients), f"{kind.__name__}: a weight that no gradient reaches"
 
 
+def check_linear(kind: type[Op]) -> None:
+    """What an op says it is as a convolution is what it does; one that says nothing runs by itself in any mixture."""
+    op, carrying = _built(kind), _built(kind).carrying_taps()
+    assert not (op.lags and carrying is not None), f"{kind.__name__}: both weights at lags and taps"
+    for channels in (3, C_IN) if op.lags or carrying is not None else ():
+        x_BTC, bias = _rows(kind, channels), None
+        if carrying is not None:
+            lags = tuple(range(len(carrying)))
+            kernel_OIL = torch.eye(channels, dtype=x_BTC.dtype)[:, :, None] * carrying.to(x_BTC.dtype)
+        else:
+            lags = op.lags
+            kernel_OIL, bias = op.as_kernel(dict(op.named_parameters()), channels)
+        assert len(lags) == kernel_OIL.shape[-1], f"{kind.__name__}: {len(lags)} lags, {kernel_OIL.shape[-1]} weights"
+        want = torch.zeros_like(x_BTC) if bias is None else bias.expand_as(x_BTC).clone()
+        for k, lag in enumerate(lags):
+            want[:, lag:] += x_BTC[:, : ROWS - lag] @ kernel_OIL[..., k].T
+        torch.testing.assert_close(op(x_BTC, channels), want, rtol=1e-6, atol=1e-6)  # taps are kept in float32
+
+
 def check_count(kind: type[Op]) -> None:
     """Parameters of the standalone op and multiply-accumulates per row of an asset are what the profiler counts."""
     for c_in, width in ((C_IN, C_OUT), (4, 3)):
@@ -166,6 +185,7 @@ def check_assets(kind: type[Op]) -> None:
 def check_op(kind: type[Op]) -> None:
     """All of the above."""
     for check in (
-        check_shape, check_causal, check_reach, check_width, check_gradient, check_count, check_stacked, check_assets,
+        check_shape, check_causal, check_reach, check_width, check_gradient, check_linear, check_count, check_stacked,
+        check_assets,
     ):  # fmt: skip
         check(kind)

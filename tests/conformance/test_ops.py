@@ -8,7 +8,7 @@ from tradenas.nn.elastic import Count, fit
 from tradenas.nn.ops import OPS, CrossAsset, Leader, Market, Op
 from tradenas.space import CROSS_ASSET
 
-CHECKS = ("shape", "causal", "reach", "width", "gradient", "count", "stacked", "assets")
+CHECKS = ("shape", "causal", "reach", "width", "gradient", "linear", "count", "stacked", "assets")
 
 
 @pytest.mark.parametrize("name", list(OPS))
@@ -18,9 +18,12 @@ def test_op(name, check):
 
 
 class Peeking(Op):
-    """Reads the next row of another segment, ignores masks, overstates reach and price, and never uses its weight."""
+    """Reads the next row of another segment, says it is linear, ignores masks, overstates reach and price, and never
+    uses its weight.
+    """
 
     reach = 3
+    lags = (0,)
 
     def __init__(self, c_in, c_out):
         super().__init__(c_in, c_out)
@@ -32,6 +35,9 @@ class Peeking(Op):
             fit(torch.roll(x_BTC, (-1, 1), dims=(1, 0)), want)[..., : max(1, want - 1)]
             + 0.0 * self.unused.sum().detach()
         )
+
+    def as_kernel(self, weights, channels):
+        return torch.eye(channels, dtype=torch.float64).unsqueeze(-1), None
 
     def count(self, c_in, width):
         return Count(parameters=7, macs=7000)

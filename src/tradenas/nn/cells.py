@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError
 from tradenas.nn.elastic import Count, ElasticLinear, Width, width_of
+from tradenas.nn.merge import Kernels, Merge
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import Mode
 from tradenas.nn.norms import per_row
-from tradenas.nn.slot import Layer, Mix
-from tradenas.space import Architecture, Choice, Graph, Picked, SearchSpace
+from tradenas.nn.slot import After, Layer, Mix, weighted_sum
+from tradenas.space import Architecture, Choice, Graph, Option, Picked, SearchSpace
 
 __all__ = ["CellStack", "Reading"]
 
 Pair = tuple[int, int]
+#: Edges that leave one node and run together, how, and their kernels.
+Together = tuple[list[Pair], Merge, Kernels]
+#: In place of a node: the cell as the next ones read it.
+OUT = -1
 Blocks = dict[str, Tensor]
 
 
@@ -37,14 +44,28 @@ class Reading(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, blocks: Blocks, width: Width) -> Tensor | None:
-        """The sum over the blocks that are there; only a bias may be left, and nothing at all is None."""
+    def forward(self, blocks: Blocks, width: Width, *, joined: bool = False) -> Tensor | None:
+        """The sum over the blocks that are there; only a bias may be left, and nothing at all is None.
+
+        Args:
+            joined: one product over all blocks, which is faster and rounds otherwise.
+        """
+        there = [name for name in self.parts if name in blocks]
+        if joined and isinstance(width, int) and self.bias is None and len(there) > 1 and blocks[there[0]].ndim == 3:
+            x_BTX = torch.cat([blocks[name] for name in there], -1)
+            weight = torch.cat([self._part(name).weight[:width, : blocks[name].shape[-1]] for name in there], -1)
+            return F.linear(x_BTX, weight)
         total: Tensor | None = None if self.bias is None else per_row(self.bias)
         for name, part in self.parts.items():
             if name in blocks:
                 y_BTC = part(blocks[name], width)
                 total = y_BTC if total is None else total + y_BTC
         return total
+
+    def _part(self, name: str) -> ElasticLinear:
+        part = self.parts[name]
+        assert isinstance(part, ElasticLinear)
+        return part
 
     def count(self, blocks: int, c_in: int, width: int) -> Count:
         """Of a map that reads so many blocks."""
@@ -60,6 +81,8 @@ class _Cell(nn.Module):
     ) -> None:
         super().__init__()
         self.graph, self.at = graph, at
+        self.ahead: dict[int, int] = {}
+        summed = "cell/follow" in space and space["cell/follow"].options == ("sum",)
         read = sorted({i for i, _ in pairs if i < graph.inputs})
         nodes = [str(j) for j in graph.outputs if j in {target for _, target in pairs}]
         self.reads = nn.ModuleDict(
@@ -75,10 +98,27 @@ class _Cell(nn.Module):
                     common="cell",
                     label=f"cell{at}/edge{i}-{j}",
                     assets=assets,
+                    finished=not summed,
                 )
                 for i, j in pairs
             }
         )
+        self.nodes = nn.ModuleDict(
+            {
+                str(j): After("cell", space, label=f"cell{at}/node{j}").with_norms(width)
+                for j in sorted({target for _, target in pairs} if summed else ())
+            }
+        )
+
+    def last(self, x_BTC: Tensor, node: int, mode: Mode) -> Tensor:
+        """Of a node the rows that the scored ones hang on; all, where the sum of a node is not the form of this cell.
+
+        What a row reads lies in the rows before it, so that the fewer ops there are ahead of a node, the fewer of its
+        rows are read.  Rows that are not there have never been: those that are left keep their numbers.
+        """
+        if not self.nodes or not mode.scored:
+            return x_BTC
+        return x_BTC[..., max(0, x_BTC.shape[-2] - mode.scored - self.ahead[node]) :, :]
 
     def before(self, node: int) -> int:
         """The cell whose output an input node is; -1 is the stem."""
@@ -91,16 +131,57 @@ class _Cell(nn.Module):
         return layer
 
     def forward(
-        self, done: Mapping[int, Blocks], live: Mapping[Pair, Tensor | None], width: Width, mixture: Mixture, mode: Mode
+        self,
+        done: Mapping[int, Blocks],
+        live: Mapping[Pair, Tensor | None],
+        made: Mapping[Pair, Together],
+        width: Width,
+        mixture: Mixture,
+        mode: Mode,
     ) -> Blocks:
         states: dict[int, Tensor] = {}
         for i in {i for i, _ in live if i < self.graph.inputs}:
-            states[i] = self.reads[str(i)](done[self.before(i)], width)
-        for (i, j), share in live.items():
-            y_BTC = self.layer((i, j))(states[i], mixture, mode)
-            y_BTC = y_BTC if share is None else share * y_BTC
+            read = {name: self.last(y_BTC, i, mode) for name, y_BTC in done[self.before(i)].items()}
+            states[i] = self.reads[str(i)](read, width, joined=bool(self.nodes))
+        if self.nodes:
+            self._sum(states, live, made, width, mixture, mode)
+        else:
+            for (i, j), share in live.items():
+                y_BTC = self.layer((i, j))(states[i], mixture, mode)
+                y_BTC = y_BTC if share is None else share * y_BTC
+                states[j] = states[j] + y_BTC if j in states else y_BTC
+        return {str(j): self.last(states[j], OUT, mode) for j in self.graph.outputs if j in states}
+
+    def _sum(
+        self,
+        states: dict[int, Tensor],
+        live: Mapping[Pair, Tensor | None],
+        made: Mapping[Pair, Together],
+        width: Width,
+        mixture: Mixture,
+        mode: Mode,
+    ) -> None:
+        """The nodes after the inputs: sums of edges, then norm, activation and dropout; source by source."""
+
+        def add(j: int, y_BTC: Tensor) -> None:
+            y_BTC = self.last(y_BTC, j, mode)
             states[j] = states[j] + y_BTC if j in states else y_BTC
-        return {str(j): states[j] for j in self.graph.outputs if j in states}
+
+        for i in sorted({node for pair in live for node in pair}):
+            if i >= self.graph.inputs:
+                after = self.nodes[str(i)]
+                assert isinstance(after, After)
+                states[i] = after.finish("sum", states[i], width, mixture, mode)
+            leaving = {pair: share for pair, share in live.items() if pair[0] == i}
+            merged = [pair for pair in leaving if pair in made]
+            for pairs, merge, kernels in {id(made[pair]): made[pair] for pair in merged}.values():
+                rows = max(self.last(states[i], j, mode).shape[-2] for _, j in pairs)
+                for (_, j), y_BTC in zip(pairs, merge.run(states[i], kernels, width, rows), strict=True):
+                    add(j, y_BTC)
+            for (_, j), share in leaving.items():
+                if (i, j) not in made:
+                    y_BTC = self.layer((i, j))(states[i], mixture, mode)
+                    add(j, y_BTC if share is None else share * y_BTC)
 
 
 class CellStack(nn.Module):
@@ -128,6 +209,19 @@ class CellStack(nn.Module):
         self.bodies = nn.ModuleDict(
             {str(k): _Cell(k, space, self.graph, self.pairs, self.c_out, mix=mix, assets=assets) for k in heard}
         )
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Tells each cell how many rows before the scored ones each of its nodes is read."""
+        for k in sorted(map(int, self.bodies), reverse=True):
+            body = self._cell(k)
+            readers = [(self._cell(m), i) for m in map(int, self.bodies) for i in range(self.graph.inputs)]
+            out = max((r.ahead[i] for r, i in readers if r.at > k and r.before(i) == k and i in r.ahead), default=0)
+            ahead = {OUT: out} | {j: out if j in self.graph.outputs else 0 for pair in self.pairs for j in pair}
+            for i, j in sorted(self.pairs, reverse=True):  # what leaves a node was seen to before what enters it
+                far = max(body.layer((i, j)).reach(str(o)) for o in self.ops[i, j].options)
+                ahead[i] = max(ahead[i], ahead[j] + far)
+            body.ahead = ahead
 
     def head(self) -> Reading:
         """What reads the last cell: all its output nodes."""
@@ -174,12 +268,37 @@ class CellStack(nn.Module):
         width = width_of(self.width, weighting(self.width, mixture))
         live = self.live(mixture)
         cells = self.heard(live, depths)
+        made = self._kernels(cells, live, width, mixture)
         done: dict[int, Blocks] = {}
         if cells and self.stem is not None:
             done[-1] = {"stem": self.stem(x_BTC, width)}
         for k in cells:
-            done[k] = self._cell(k)(done, live, width, mixture, mode)
+            done[k] = self._cell(k)(done, live, made.get(k, {}), width, mixture, mode)
         return done
+
+    def _kernels(
+        self, cells: Sequence[int], live: Mapping[Pair, Tensor | None], width: Width, mixture: Mixture
+    ) -> dict[int, dict[Pair, Together]]:
+        """For each cell the edges that are mixtures of linear ops which nothing but the sum of a node follows."""
+        channels = width if isinstance(width, int) else len(width)
+        alike: dict[tuple[Option, ...], list[tuple[Pair, Tensor]]] = {}
+        for pair, share in sorted(live.items(), key=lambda item: item[0]):
+            layer = self._cell(cells[0]).layer(pair)
+            which = weighting(layer.op, mixture)
+            if isinstance(which, Tensor) and layer.mix is weighted_sum and layer.merge and layer.merge.worthwhile:
+                alike.setdefault(layer.op.options, []).append((pair, which if share is None else which * share))
+        found: dict[int, dict[Pair, Together]] = {k: {} for k in cells}
+        for edges in alike.values():
+            groups = [list(group) for _, group in itertools.groupby((pair for pair, _ in edges), key=lambda p: p[0])]
+            layers = [self._cell(k).layer(pair) for k in cells for pair, _ in edges]
+            merge = layers[0].merge
+            assert merge is not None
+            weights = torch.stack([weights for _, weights in edges]).repeat(len(cells), 1)
+            sizes = [len(group) for group in groups] * len(cells)
+            made = merge.kernels([layer.ops for layer in layers], weights, channels, sizes)
+            for (k, group), kernels in zip(itertools.product(cells, groups), made, strict=True):
+                found[k] |= dict.fromkeys(group, (group, merge, kernels))
+        return found
 
     def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
         """Rows before the current one that the longest way through the cells reads; of any network without one."""
@@ -222,6 +341,10 @@ class CellStack(nn.Module):
                 total += read.count(nodes if body.before(i) >= 0 else 1, width, width)
             for e in edges:
                 total += body.layer((e.source, e.target)).count(e.op, width, width, str(norm))
+            for j in {e.target for e in edges} if body.nodes else ():
+                after = body.nodes[str(j)]
+                assert isinstance(after, After)
+                total += after.norms[str(norm)].count(width)
         return total
 
 

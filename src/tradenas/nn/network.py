@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError, SpaceError
@@ -113,6 +114,10 @@ class Network(nn.Module):
             if i + 1 in share:
                 read = x_BTC if self.stack is None else done.get(i, {})
                 read_BT = self.heads[str(i + 1)](read, 1).squeeze(-1)
+                if (
+                    read_BT.ndim > 1 and read_BT.shape[-1] < signal_BT.shape[-1]
+                ):  # a stack of cells may leave out rows that do not count
+                    read_BT = F.pad(read_BT, (signal_BT.shape[-1] - read_BT.shape[-1], 0))
                 signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
 

@@ -24,8 +24,8 @@ class Cell(Blueprint):
     before the last and node 1 that of the last, both the stem where there is none.  Each later node takes `take` of
     the nodes before it.
 
-    Choices: those of the inputs, `cells`, `cell/{width,activation,norm,dropout,output}`, for each node that has more
-    nodes before it than it takes `cell/node<j>/from`, and `cell/edge<i>-<j>/op`, active where node j takes node i.
+    Choices: those of the inputs, `cells`, `cell/{width,activation,norm,dropout,output,follow}`, for each node that has
+    more nodes before it than it takes `cell/node<j>/from`, and `cell/edge<i>-<j>/op`, active where node j takes node i.
 
     Args:
         cells: numbers of cells on offer; a search on few and a retraining on more use the same other choices.
@@ -40,6 +40,9 @@ class Cell(Blueprint):
         activations: what follows an op that is linear and has weights.
         norms: what follows an op that has weights.
         dropouts: rates of channel dropout.
+        follow: where norm, activation and dropout stand: after `each` op that has weights, or once on the `sum` of the
+            edges into a node, of whatever ops they are.  Under `sum` the linear ops of a mixture run as one
+            convolution, and a differentiable search several times as fast (`tradenas.nn.merge`).
 
     >>> Cell(inputs=1, nodes=3, take=0, output="last", ops=("skip", "zero", "conv3", "dense", "mean5")).space().size()
     15625
@@ -59,6 +62,7 @@ class Cell(Blueprint):
     activations: tuple[str, ...] = ("relu",)
     norms: tuple[str, ...] = ("layer",)
     dropouts: tuple[float, ...] = (0.0,)
+    follow: Literal["each", "sum"] = "each"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +91,8 @@ class Cell(Blueprint):
             Choice(name="cell/dropout", options=self.dropouts),
             Choice(name="cell/output", options=(self.output,)),
         ]
+        if self.follow == "sum":  # spaces of before it was on offer keep their architectures
+            choices.append(Choice(name="cell/follow", options=(self.follow,)))
         for j in self.graph.nodes:
             chosen = 0 < self.take < j
             if chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -31,6 +32,8 @@ class Op(nn.Module, abc.ABC):
     assets: int = 1
     #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
     places: tuple[int, ...] | None = None
+    #: Of an op with weights that is linear in its input: the lags that it reads.  Such an op has `as_kernel`.
+    lags: tuple[int, ...] = ()
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -43,6 +46,19 @@ class Op(nn.Module, abc.ABC):
             full_BTC[..., list(self.places)] = x_BTC
             x_BTC = full_BTC
         return fit(x_BTC, width)
+
+    def as_kernel(self, weights: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor | None]:
+        """What a linear op with weights does, between so many channels: (.., C out, C in, lags), and a bias (.., C).
+
+        Args:
+            weights: the op's own, by name, or those of several such ops with one more axis in front.
+            channels: in and out.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no lags")
+
+    def carrying_taps(self) -> Tensor | None:
+        """What a linear op without weights does to each channel: the weight of the row `lag` rows before."""
+        return None
 
     @abc.abstractmethod
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:

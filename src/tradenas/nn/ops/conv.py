@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from tradenas.nn.elastic import Count, ElasticConv, ElasticLinear, Width
@@ -18,6 +20,11 @@ class _Conv(Op):
         super().__init__(c_in, c_out)
         self.conv = ElasticConv(c_in, c_out, self.kernel, dilation=self.dilation)
         self.reach = self.conv.reach
+        self.lags = tuple(range(self.reach, -1, -self.dilation))
+
+    def as_kernel(self, weights: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor | None]:
+        kernel_OIL = weights["conv.weight"][..., :channels, :channels, 0, :]
+        return kernel_OIL, weights["conv.bias"][..., :channels]
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.conv(x_BTC, width)
@@ -56,6 +63,12 @@ class _Separable(Op):
         self.depthwise = ElasticConv(c_in, c_in, self.kernel, depthwise=True, gain=1.0)
         self.pointwise = ElasticLinear(c_in, c_out)
         self.reach = self.depthwise.reach
+        self.lags = tuple(range(self.reach, -1, -1))
+
+    def as_kernel(self, weights: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor | None]:
+        taps_IL = weights["depthwise.weight"][..., :channels, 0, 0, :]
+        mix_OI = weights["pointwise.weight"][..., :channels, :channels]
+        return mix_OI.unsqueeze(-1) * taps_IL.unsqueeze(-3), weights["pointwise.bias"][..., :channels]
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.pointwise(self.depthwise(x_BTC, x_BTC.shape[-1]), width)

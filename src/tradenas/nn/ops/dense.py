@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,9 +18,15 @@ __all__ = ["Dense", "Gated", "Residual"]
 class Dense(Op):
     """W x + b."""
 
+    lags = (0,)
+
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out)
         self.linear = ElasticLinear(c_in, c_out)
+
+    def as_kernel(self, weights: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor | None]:
+        kernel_OI1 = weights["linear.weight"][..., :channels, :channels].unsqueeze(-1)
+        return kernel_OI1, weights["linear.bias"][..., :channels]
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.linear(x_BTC, width)

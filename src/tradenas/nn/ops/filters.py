@@ -59,6 +59,9 @@ class _Taps(_Filter):
     def taps(self) -> Tensor:
         """Weight of the row `lag` rows before."""
 
+    def carrying_taps(self) -> Tensor | None:
+        return self.taps_L if self.places is None else None
+
     def filtered(self, x_BTC: Tensor) -> Tensor:
         channels, lead = x_BTC.shape[-1], x_BTC.shape[:-2]
         kernel = self.taps_L.to(x_BTC.dtype).flip(0).expand(channels, 1, 1, -1)
@@ -117,6 +120,11 @@ class Max5(_Filter):
 
 
 class _Difference(_Filter):
+    def carrying_taps(self) -> Tensor | None:
+        if self.places is not None:
+            return None
+        return torch.cat([torch.ones(1), torch.zeros(self.reach - 1), -torch.ones(1)])
+
     def filtered(self, x_BTC: Tensor) -> Tensor:
         return x_BTC - F.pad(x_BTC, (0, 0, self.reach, 0))[..., : x_BTC.shape[-2], :]
 

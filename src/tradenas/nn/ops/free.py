@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from tradenas.nn.elastic import Count, Width
@@ -15,6 +16,9 @@ class Skip(Op):
     """The input as it is, cropped or zero-padded to the width."""
 
     carries = True
+
+    def carrying_taps(self) -> Tensor | None:
+        return torch.ones(1) if self.places is None else None
 
     def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
         return self.carried(x_BTC, width)
