@@ -19,7 +19,7 @@ from tradenas.train.segments import Batch
 from tradenas.train.stack import Stack
 
 torch.set_num_threads(1)
-LAYOUT = Layout(groups=("returns", "trend"), transforms=("raw",))
+LAYOUT = Layout(groups=("returns", "trend"), transforms=("raw",), assets=3)
 SCORED = 7
 SETS = {
     "default": CELL_OPS,
@@ -208,7 +208,7 @@ def test_path_weights_and_standalone_are_one_function(blueprint):
     space = BLUEPRINTS[blueprint].space()
     network = World(BLUEPRINTS[blueprint]).network
     rng = rng_for(0, "merge", blueprint)
-    rows = torch.randn(2, 90, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = torch.randn(3, 90, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for _ in range(8):
         a = space.sample(rng)
         if rng.random() < 0.5:

@@ -93,6 +93,7 @@ class After(nn.Module):
             return torch.stack([w * apply(o) for w, o in zip(weights, choice.options, strict=True)]).sum(0)
         return apply(choice.options[_one(weights)])
 
+
 class Layer(After):
     """One op of several over the choices `<name>/op` and `<common>/{width,activation,norm,dropout}`.
 
