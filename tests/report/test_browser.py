@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from report.fake_alphas import write_alphas
 from report.fake_run import build
 from tradenas.report.write import write_report
 
@@ -54,11 +55,11 @@ def console(stderr: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """An edge with a hostile name in it, and no edge."""
+    """An edge with a hostile name in it, and with alphas; and no edge."""
     strange = {"finalist-1": "<script>console.error('ran')</script> a finalist with a long name"}
     folder = tmp_path_factory.mktemp("run")
     return {
-        "EDGE": write_report(build(folder / "a", names=strange, days=250, num_points=40)),
+        "EDGE": write_report(write_alphas(build(folder / "a", names=strange, days=250, num_points=40))),
         "NO EDGE": write_report(
             build(folder / "b", verdict="NO EDGE", days=250, num_points=40, watermark="second look")
         ),

@@ -15,6 +15,7 @@ from tradenas.errors import FolderError
 from tradenas.report.daily import Daily, read_daily
 from tradenas.report.decode import decode
 from tradenas.report.schema import (
+    AlphaRecord,
     Coupling,
     DataAudit,
     Environment,
@@ -52,6 +53,7 @@ class RunRecord:
         finalists: with the strategies: how many candidates were retrained, and what that is worth.
         regimes: with the strategies; `None` too where the study has none.
         inputs, paths: what each option is worth; the champion over other periods; `None` too where not asked for.
+        alphas: what the alphas learnt; `None` too where the search has none.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class RunRecord:
     finalists: Finalists | None = None
     regimes: RegimeRecord | None = None
     inputs: InputRecord | None = None
+    alphas: AlphaRecord | None = None
     daily: Daily | None = None
     paths: Paths | None = None
     coupling: Coupling | None = None
@@ -158,6 +161,7 @@ def load_record(folder: str | Path) -> RunRecord:
         finalists=None if strategies is None else strategies.finalists,
         regimes=None if strategies is None else strategies.regimes,
         inputs=_maybe(folder / "search" / "inputs.json", InputRecord),
+        alphas=_maybe(folder / "search" / "diagnostics.json", AlphaRecord),
         daily=read_daily(daily) if daily.exists() else None,
         paths=_maybe(folder / "retrain" / "paths.json", Paths),
         coupling=_maybe(folder / "coupling.json", Coupling),

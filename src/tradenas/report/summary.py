@@ -11,6 +11,7 @@ from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Verdict
+from tradenas.report.sections.alphas import in_short
 from tradenas.report.sections.provenance import command
 from tradenas.report.sections.verdict import dek
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
@@ -79,6 +80,8 @@ def _statistics(record: RunRecord) -> list[str]:
     ]
     if record.coupling is not None:
         rows.append(("Supernet against standalone", plain(tau_words(record.coupling))))
+    if record.alphas is not None and record.alphas.supernets:
+        rows.append(("Alphas", plain(in_short(record.alphas))))
     if record.finalists is not None:
         rows.append(("Finalists", plain(record.finalists.words)))
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]

@@ -33,7 +33,7 @@ def draw_cell(mapping: Mapping[str, object], *, width: int) -> Markup:
         sheet.add("path", d=f"M{x:.1f} {y1:.1f}C{out:.1f} {y1:.1f} {out:.1f} {y2:.1f} {x + 8:.1f} {y2:.1f}", class_=cls)
         sheet.add("path", d=f"M{x:.1f} {y2:.1f}l8 -5v10Z", class_="head")
         at = x + 0.75 * (out - x) + 6.0
-        sheet.text(at, (y1 + y2) / 2 + 4.0, fit(op, width - at), "node-line")
+        sheet.text(at, (y1 + y2) / 2 + 4.0, fit(op, width - at), "node-line label")
     for node in shown:
         first = node < inputs
         kind = "node input" if first else "node layer"

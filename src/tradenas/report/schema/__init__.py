@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tradenas.report.schema.alphas import AlphaRecord
 from tradenas.report.schema.coupling import (
     Causes,
     Chance,
@@ -42,6 +43,7 @@ from tradenas.report.schema.models import (
 from tradenas.report.schema.regimes import RegimeRecord, RegimeScores, RegimeZone, RoutedAgainstSingle
 
 __all__ = [
+    "AlphaRecord",
     "Candidate",
     "Causes",
     "Champion",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tradenas.report.record import RunRecord
 from tradenas.report.sections import (
+    alphas,
     charts,
     coupling,
     data,
@@ -36,6 +37,7 @@ SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     design.champion,
     inputs.inputs,
     coupling.coupling,
+    alphas.alphas,
     models.candidates,
     data.audit,
     provenance.provenance,
