@@ -265,6 +265,20 @@ class TestFetch:
         assert (code, "funding funding_rate: 30 values" in out) == (0, True)
         assert told(*words, "--no-funding")[1]["funding"] is None
 
+    def test_a_study_of_several_markets_is_checked_market_by_market(self, server, tmp_path):
+        server.add("linear", "ETHUSDT")
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            told("fetch", symbol, "--interval", "60", "--start", "2025-01-01", "--end", "2025-01-11",
+                 "--out", tmp_path / f"{symbol}.parquet", "--store", tmp_path / "store")  # fmt: skip
+        study = tmp_path / "study.toml"
+        study.write_text('[data]\nsource = "{symbol}.parquet"\nsymbols = "all"\nfunding = "{symbol}-funding.parquet"\n')
+        code, facts = told("check", study)
+        assert (code, facts["ok"]) == (0, True)
+        assert [m["symbol"] for m in facts["markets"]] == ["BTCUSDT", "ETHUSDT"]
+        paths = [m["beside"][0]["path"] for m in facts["markets"]]
+        assert paths == ["BTCUSDT-funding.parquet", "ETHUSDT-funding.parquet"]
+        assert told("check", study, "--symbol", "ETHUSDT")[1]["beside"][0]["path"] == "ETHUSDT-funding.parquet"
+
     def test_a_study_whose_funding_has_a_hole_is_not_fit(self, server, tmp_path):
         import polars as pl
 

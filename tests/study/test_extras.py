@@ -10,16 +10,19 @@ import polars as pl
 import pytest
 
 from study.tiny import tiny
-from tradenas.data import Candles, write_candles
+from tradenas.data import Candles, read_funding, write_candles
 from tradenas.data.synthetic import planted
 from tradenas.errors import CandleError, ConfigError, FolderError, SpaceError
 from tradenas.events import Events
-from tradenas.features import bar_returns
+from tradenas.features import bar_funding, bar_returns
+from tradenas.splits import Span
 from tradenas.study import Study
 from tradenas.study.config import DataConfig, StudyConfig, read_config
 from tradenas.study.extras import load_beside, told
 from tradenas.study.folder import RunFolder
 from tradenas.study.market import prepare
+from tradenas.study.strategies import Speaker, trade
+from tradenas.train.backtest import Costs, Rule
 from tradenas.train.store import load_dataset
 from train.datasets import make_dataset
 
@@ -227,3 +230,40 @@ def test_a_tip_that_comes_a_millisecond_late_is_worth_nothing(home, tmp_path, la
     rows = data.ready_T & np.isfinite(data.bar_return_T)
     found = np.corrcoef(data.x_TF[rows, data.names.index("tip")], data.bar_return_T[rows])[0, 1]
     assert low < found < high
+
+
+@pytest.fixture
+def pair(home, tmp_path):
+    """Candles and funding of two markets, a file each; the second begins later."""
+    made = {"BTC": planted("reversal", bars=ROWS).candles, "ETH": planted("momentum", bars=ROWS).candles[300:]}
+    rates = pl.read_parquet(home / "funding.parquet")
+    for symbol, candles in made.items():
+        write_candles(replace(candles, symbol=symbol), tmp_path / f"{symbol}.parquet")
+        own = rates.filter(pl.col("symbol") == symbol).drop("symbol")
+        own = own.with_columns(pl.col("funding_rate") * (1 if symbol == "BTC" else 1e-4))
+        own.write_parquet(tmp_path / f"{symbol}-funding.parquet")
+    return made
+
+
+def test_a_portfolio_pays_the_funding_of_each_market(pair, tmp_path):
+    data = {"source": "{symbol}.parquet", "symbols": "all", "funding": "{symbol}-funding.parquet"}
+    _, about, panel = prepared(read_config(tiny(data=data)), tmp_path, tmp_path)
+    assert panel.symbols == ("BTC", "ETH")  # files of funding are no markets
+    assert [one["symbol"] for one in about["extra"]] == ["BTC", "ETH"]
+    assert set(about["extra_files"]) == {"BTC-funding.parquet", "ETH-funding.parquet"}
+    paid = []
+    for market, (symbol, candles) in zip(panel.markets, pair.items(), strict=True):
+        rates = read_funding(f"{symbol}-funding.parquet", symbol, base=tmp_path)
+        alone = bar_funding(candles, rates)
+        np.testing.assert_array_equal(market.funding_T[np.isin(pair["BTC"].open_time, candles.open_time)], alone)
+        paid.append(float(np.nansum(np.where(np.isfinite(market.bar_return_T), market.funding_T, 0.0))))
+    assert paid[0] != pytest.approx(paid[1])
+    span, long_AT = Span(0, ROWS), np.ones((2, ROWS))
+    common = {"rule": Rule(kind="sign", band=0.0), "costs": Costs(), "train": Span(0, 10)}
+    found = trade(panel, span, Speaker(signal_T=long_AT, scale=np.ones(2), banded=False, reach=1), **common)
+    held_AT = panel.usable(1)
+    expected = sum(
+        float((panel.weight_AT[a] * held_AT[a] * market.funding_T).sum()) for a, market in enumerate(panel.markets)
+    )
+    assert found.result.funding_DN.sum() == pytest.approx(expected)
+    assert abs(expected) > 1e-6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json as jsonlib
 import shlex
 import sys
@@ -20,10 +19,8 @@ from tradenas.errors import ConfigError, MissingExtra, TradenasError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradenas.data import Candles, ReadReport, Repairs
-
 __all__ = [
-    "Say", "check", "cite", "compare", "demo", "fetch", "guarded", "parse_changes", "report", "resume", "run", "watch",
+    "Say", "cite", "compare", "demo", "fetch", "guarded", "parse_changes", "report", "resume", "run", "watch",
 ]  # fmt: skip
 
 FAULT, USAGE, NO_EDGE, INTERRUPTED = 1, 2, 3, 130
@@ -120,6 +117,7 @@ def fetch(
     """Downloads into the store, then writes one file, and one of funding beside it."""
     from tradenas.atomic import write_bytes
     from tradenas.data.bybit import MAINNET, TESTNET, BybitClient, fetch_candles, fetch_funding, find_instrument
+    from tradenas.data.sources import FUNDING_END
 
     with BybitClient(TESTNET if testnet else MAINNET) as client:
         got = fetch_candles(
@@ -138,7 +136,7 @@ def fetch(
             funding = bool(find_instrument(client, category, symbol).funding_interval_minutes)
         if funding:
             stored = fetch_funding(symbol, category=category, start=start, end=end, folder=store, client=client)
-            rates = out.with_name(f"{out.stem}-funding.parquet")
+            rates = out.with_name(f"{out.stem}{FUNDING_END}.parquet")
             write_bytes(rates, stored.read_bytes())
     say.out().print(
         f"{got.rows:,} candles of {symbol} ({category}, {interval}) in {out}: {got.requests} requests, "
@@ -146,74 +144,6 @@ def fetch(
     )
     say.result({"file": out, "rows": got.rows, "requests": got.requests, "reused": got.reused, "funding": rates})
     return 0
-
-
-def check(say: Say, source: str, symbol: str, features: str | None, repair: list[str]) -> int:
-    """Audits candles, and a feature on them."""
-    from tradenas.cli.tables import audit_table, beside_line
-    from tradenas.data import Repairs, audit, open_source
-
-    allowed: dict[str, Any] = {}
-    for name in repair:
-        key, _, number = name.partition("=")
-        allowed[key] = int(number) if number.isdecimal() else True
-    try:
-        repairs = Repairs(**allowed)
-    except TypeError as error:
-        known = ", ".join(Repairs.__dataclass_fields__)
-        raise ConfigError("--repair", got=", ".join(repair), expected=f"any of {known}") from error
-    beside: tuple[Mapping[str, Any], ...] = ()
-    if source.endswith(".toml"):
-        candles, reading, repairs, beside = _of_study(Path(source), symbol, repairs if repair else None)
-    else:
-        candles, reading = open_source(source, symbol=symbol, repairs=repairs)
-    seen = audit(candles, allow_gaps=repairs.allow_gaps)
-    say.out().print(audit_table(seen, reading))
-    for one in beside:
-        say.out().print(beside_line(one), highlight=False)
-    if features is not None:
-        from tradenas.features import replay_or_raise
-
-        replay_or_raise(_function(features), candles, place=features)
-        say.out().print(f"{features}: no look-ahead found at any cut")
-    say.result(
-        seen.to_json() | {"reading": reading.to_json() if reading else None} | ({"beside": beside} if beside else {})
-    )
-    return 0 if seen.ok else FAULT
-
-
-def _of_study(
-    study: Path, symbol: str, repairs: Repairs | None
-) -> tuple[Candles, ReadReport | None, Repairs, tuple[Mapping[str, Any], ...]]:
-    """The candles of a study file, and its funding and extra columns as this market reads them."""
-    from dataclasses import replace
-
-    from tradenas.features import bar_funding
-    from tradenas.study.config import read_config
-    from tradenas.study.extras import load_beside
-    from tradenas.study.market import load_candles
-
-    config = read_config(study)
-    data = replace(config.data, symbol=symbol or config.data.symbol, repairs=repairs or config.data.repairs)
-    candles, reading = load_candles(data, base=study.parent)
-    beside = load_beside(data, candles, base=study.parent)
-    if beside.funding is not None:
-        bar_funding(candles, beside.funding, config.target.delay, allow_same_bar=config.target.same_bar)
-    return candles, reading, data.repairs, beside.about
-
-
-def _function(where: str) -> Callable[..., Any]:
-    """FUNCTION of FILE.py:FUNCTION."""
-    file, _, name = where.rpartition(":")
-    spec = importlib.util.spec_from_file_location("user_features", file) if file.endswith(".py") else None
-    if spec is None or spec.loader is None or not Path(file).exists():
-        raise ConfigError("--features", got=where, expected="an existing FILE.py:FUNCTION")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise ConfigError("--features", got=name, expected=f"a function of {file}")
-    return function  # type: ignore[no-any-return]
 
 
 def run(say: Say, study: Path, changes: list[str], runs: Path) -> int:

@@ -81,9 +81,9 @@ def check(
     json: Json = False,
 ) -> None:
     """Audit candles: coverage, gaps, odd values.  Exits with 1 where they are not fit for use."""
-    from tradenas.cli import actions
+    from tradenas.cli import actions, checking
 
-    actions.guarded(json, lambda say: actions.check(say, source, symbol, features, repair or []))
+    actions.guarded(json, lambda say: checking.check(say, source, symbol, features, repair or []))
 
 
 @app.command()

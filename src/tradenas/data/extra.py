@@ -12,6 +12,7 @@ from tradenas.data.book import TOP, book_series
 from tradenas.data.columns import KNOWN_AT, Columns, read_columns
 from tradenas.data.headers import FIELDS, plain
 from tradenas.data.series import Series
+from tradenas.data.sources import SYMBOL
 from tradenas.errors import CandleError, ConfigError, FolderError
 
 __all__ = ["FUNDING", "FUNDING_GROUP", "Extra", "funding_file", "read_extra", "read_funding"]
@@ -30,7 +31,7 @@ class Extra:
 
     Attributes:
         path: CSV, Parquet or feather; relative to the study file.  Where it has a column of symbols, each market takes
-            its own rows.
+            its own rows; where `{symbol}` is in its name, its own file.
         name: of the column, and of its group; `book` for order books.
         kind: `series` (a time and a value) or `book` (a time, prices and sizes of bids and asks).
         column: header of the value; where it is not given, `value`, `rate`, the name itself, or the only one there is.
@@ -68,6 +69,14 @@ class Extra:
         if self.kind == "book" and self.column:
             raise ConfigError("data.extra.column", got=repr(self.column), expected="none: a book has several")
 
+    def file(self, symbol: str) -> str:
+        """The path for one market.
+
+        >>> Extra(path="{symbol}-oi.csv", name="oi").file("BTCUSDT")
+        'BTCUSDT-oi.csv'
+        """
+        return self.path.replace(SYMBOL, self.symbol or symbol)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that it makes.
@@ -96,7 +105,7 @@ def read_extra(extra: Extra, symbol: str, *, base: Path = Path()) -> list[Series
     Raises:
         CandleError: the file is not what it was said to be; names row and column.
     """
-    columns = read_columns(base / extra.path).of(extra.symbol or symbol)
+    columns = read_columns(base / extra.file(symbol)).of(extra.symbol or symbol)
     age_ms = round(extra.max_age_minutes * MINUTE_MS)
     if extra.kind == "book":
         return book_series(columns, name=extra.group, levels=extra.levels, max_age_ms=age_ms, lag_ms=extra.lag_ms)
@@ -107,12 +116,13 @@ def funding_file(funding: str, symbol: str, *, base: Path = Path()) -> Path:
     """The file that `data.funding` means for one market.
 
     Args:
-        funding: a file, a folder that `tradenas fetch` stores into, or `bybit` for its usual one, `candles`.
+        funding: a file (one for each market where `{symbol}` is in its name), a folder that `tradenas fetch` stores
+            into, or `bybit` for its usual one, `candles`.
 
     Raises:
         FolderError: the folder has no funding of this market, or what it has was changed.
     """
-    place = base / (STORE if funding == "bybit" else funding)
+    place = base / (STORE if funding == "bybit" else funding.replace(SYMBOL, symbol))
     if not place.is_dir() and funding != "bybit":
         return place
     for category in CATEGORIES:

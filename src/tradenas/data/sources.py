@@ -12,10 +12,12 @@ from tradenas.data.samples import SAMPLES, sample
 from tradenas.errors import CandleError, ConfigError
 from tradenas.registry import did_you_mean
 
-__all__ = ["market_names", "open_source", "source_file"]
+__all__ = ["FUNDING_END", "SYMBOL", "market_names", "open_source", "source_file"]
 
 #: Stands for the symbol in the name of a source that has a file for each.
 SYMBOL = "{symbol}"
+#: Ends the name of what `tradenas fetch` leaves beside the candles of a perpetual: no market.
+FUNDING_END = "-funding"
 
 
 def source_file(source: str, symbol: str = "", *, base: Path = Path()) -> Path | None:
@@ -57,6 +59,7 @@ def market_names(source: str, *, base: Path = Path()) -> tuple[str, ...]:
         return symbols_in(file)
     before, after = source.split(SYMBOL, 1)[0].rpartition("/")[2], source.rpartition(SYMBOL)[2]
     names = sorted(p.name.removeprefix(before).removesuffix(after) for p in file.parent.glob(file.name))
+    names = [name for name in names if not name.endswith(FUNDING_END)]
     if not names:
         raise CandleError(source, got="no such file", expected="one for each symbol", fix="tradenas fetch")
     return tuple(names)

@@ -63,9 +63,10 @@ class DataConfig:
         resample: minutes of the candles to make out of the file's, e.g. 60; 0 takes them as they are.
         bars: number of candles of a planted market.
         seed: of a planted market.
-        funding: settled rates of a perpetual: a file (a time and a rate), a folder that `tradenas fetch` stores into,
-            or `bybit` for its usual one, `candles`.  They are charged to whoever holds a position when they are
-            settled, and are a column, `funding_rate`, of the group `funding`.  Empty charges nothing.
+        funding: settled rates of a perpetual: a file (a time and a rate; one a market where `{symbol}` is in its name),
+            a folder that `tradenas fetch` stores into, or `bybit` for its usual one, `candles`.  They are charged to
+            whoever holds a position when they are settled, and are a column, `funding_rate`, of the group `funding`.
+            Empty charges nothing.
         repairs: what may be changed in the file; see `tradenas.data.Repairs`.
         extra: files of values with their own times.
     """

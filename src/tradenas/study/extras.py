@@ -66,8 +66,9 @@ def load_beside(config: DataConfig, candles: Candles, *, base: Path = Path()) ->
         series = read_extra(extra, candles.symbol, base=base)
         made = joined(series, group=extra.group, age=extra.age)
         indicators += made
-        files[extra.path] = sha256_file(base / extra.path)
-        about.append(_facts(extra.kind, extra.path, series, made, candles))
+        path = extra.file(candles.symbol)
+        files[path] = sha256_file(base / path)
+        about.append(_facts(extra.kind, path, series, made, candles))
     return Beside(indicators=tuple(indicators), funding=funding, files=files, about=tuple(about))
 
 
