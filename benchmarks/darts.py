@@ -71,7 +71,10 @@ def world(kind: str, *, rows: int, strength: float, seed: int) -> Dataset:
 def one(kind: str, network: str, planted: str, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
     """One search."""
     data = world(planted, rows=arguments.rows, strength=arguments.strength, seed=seed)
-    cell = Cell(ops=OPS, widths=(8,), lookbacks=(1,), transforms=("raw",), norms=("none",), **NETWORKS[network])
+    cell = Cell(
+        ops=OPS, widths=(8,), lookbacks=(1,), transforms=("raw",), norms=(arguments.norm,), follow=arguments.follow,
+        **NETWORKS[network],
+    )  # fmt: skip
     train = Span(0, int(0.75 * arguments.rows))
     valid = Span(train.stop + 60, arguments.rows - 2)
     evaluator = Evaluator(data=data, train=train, valid=valid, rule=Rule(), costs=Costs())
@@ -118,6 +121,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--alpha-lr", type=float, default=3e-2)
+    parser.add_argument("--norm", default="none", choices=["none", "layer", "batch"])
+    parser.add_argument("--follow", default="each", choices=["each", "sum"], help="where norm and activation stand")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from tradenas.search.parts import bilevel
 from tradenas.search.parts.bilevel import WeightStep, first_order, network_loss, second_order
 from tradenas.search.parts.relaxation import alphas_for, softmax
 from tradenas.seeds import rng_for
-from tradenas.space import CHAIN_OPS, Chain
+from tradenas.space import CELL_OPS, CHAIN_OPS, Cell, Chain
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch
 
@@ -233,9 +233,9 @@ OBJECTIVE = Objective(kind="binary")
 torch.set_num_threads(1)
 
 
-def world(dtype: torch.dtype = torch.float64, **changes):
+def world(dtype: torch.dtype = torch.float64, blueprint: Cell | None = None, **changes):
     """A network whose weights have already left their first values, a step that has momentum, and two batches."""
-    space = Chain(**{**SMOOTH, **changes}).space()
+    space = (blueprint or Chain(**{**SMOOTH, **changes})).space()
     network = Network(space, Layout(groups=("returns", "volume"), transforms=("raw", "zscore")), seed=3).to(dtype)
     rng = rng_for(0, "bilevel", "network")
 
@@ -249,7 +249,8 @@ def world(dtype: torch.dtype = torch.float64, **changes):
     step = WeightStep(
         lr=0.1, momentum=0.9, weight_decay=3e-4, buffers={n: normal(*w.shape, scale=0.1) for n, w in weights.items()}
     )
-    batches = [Batch(normal(3, 24, 4), (normal(3, 6) > 0).to(dtype), torch.ones(3, 6, dtype=dtype)) for _ in range(2)]
+    rows = network.reach() + 5 if blueprint else 24
+    batches = [Batch(normal(3, rows, 4), (normal(3, 6) > 0).to(dtype), torch.ones(3, 6, dtype=dtype)) for _ in range(2)]
     alphas = alphas_for([c for c in space.choices if len(c.options) > 1], seed=1, scale=0.5, dtype=dtype)
     train, valid = (network_loss(network, batch, OBJECTIVE, softmax, seed=i) for i, batch in enumerate(batches))
     return network, weights, alphas, step, train, valid
@@ -284,6 +285,24 @@ def test_network_against_autograd_through_the_step():
     alone = first_order(valid, weights, alphas)
     assert error(flat(alone.total()), both) > 0.01
     assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("follow", ["each", "sum"])
+def test_network_of_cells_against_autograd_through_the_step(follow):
+    """Two cells with every edge open, the ops one by one with a norm each, and as one kernel under a norm a node."""
+    blueprint = Cell(nodes=2, ops=(*CELL_OPS, "max5", "gated"), follow=follow, widths=(4,), activations=("tanh",),
+                     norms=("none", "layer"), dropouts=(0.0, 0.3), lookbacks=(2, 5), transforms=("raw", "zscore"),
+                     groups=("volume",))  # fmt: skip
+    _, weights, alphas, step, train, valid = world(blueprint=blueprint)
+    assert {f"cell/edge{i}-{j}/op" for j in (2, 3) for i in range(j)} <= set(alphas)
+    direct, implicit, both = through_the_step(train, valid, weights, alphas, step)
+    assert float(implicit.norm() / both.norm()) > 0.01
+    exact = second_order(train, valid, weights, alphas, step=step, product="exact")
+    assert error(flat(exact.implicit), implicit) < 1e-10
+    assert error(flat(exact.direct), direct) < 1e-12
+    assert error(flat(exact.total()), both) < 1e-10
+    finite = second_order(train, valid, weights, alphas, step=step, product="finite")
+    assert error(flat(finite.total()), both) < 0.02
 
 
 @pytest.mark.parametrize("op", [op for op in CHAIN_OPS if op != "skip"])
