@@ -72,8 +72,8 @@ def one(kind: str, network: str, planted: str, seed: int, arguments: argparse.Na
     """One search."""
     data = world(planted, rows=arguments.rows, strength=arguments.strength, seed=seed)
     cell = Cell(
-        ops=OPS, widths=(8,), lookbacks=(1,), transforms=("raw",), norms=(arguments.norm,), follow=arguments.follow,
-        **NETWORKS[network],
+        ops=("zero", *OPS) if arguments.zero else OPS, widths=(8,), lookbacks=(1,), transforms=("raw",),
+        norms=(arguments.norm,), follow=arguments.follow, **NETWORKS[network],
     )  # fmt: skip
     train = Span(0, int(0.75 * arguments.rows))
     valid = Span(train.stop + 60, arguments.rows - 2)
@@ -95,7 +95,7 @@ def one(kind: str, network: str, planted: str, seed: int, arguments: argparse.Na
     for epoch in range(made.num_epochs()):
         log = made.epoch(task, state, epoch)
         last = log if "entropy" in log else last
-    chosen = made.chosen(task.space, state.learners[0].now())
+    chosen = made.stands_for(state.space, state.learners[0])
     by = {c.architecture: c.scores["ic"] for c in state.scored}
     live = Graph.of(chosen, chosen["cell/output"]).live_edges(chosen)
     return {
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--alpha-lr", type=float, default=3e-2)
     parser.add_argument("--norm", default="none", choices=["none", "layer", "batch"])
     parser.add_argument("--follow", default="each", choices=["each", "sum"], help="where norm and activation stand")
+    parser.add_argument("--zero", action="store_true", help="an edge may also be closed")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -131,8 +131,8 @@ def test_l2_is_on_the_weights_and_without_a_rule_nothing_stops(rising):
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"l2": 0.0}, "l2"), ({"l2": 101.0}, "l2"), ({"rule": "ada", "training": {"weight_decay": 0.0}}, "weight_decay"),
-        ({"l2": 3.0, "training": {"weight_decay": 0.0}}, "weight_decay"),
+        ({"l2": 0.0}, "l2"), ({"l2": 101.0}, "l2"), ({"l2": 3.0, "training": {"weight_decay": 0.0}}, "weight_decay"),
+        ({"rule": "ada", "training": {"weight_decay": 0.0}}, "weight_decay"),
     ],
 )  # fmt: skip
 def test_settings_that_regularise_nothing(changes, key):
