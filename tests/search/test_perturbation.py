@@ -189,6 +189,13 @@ def test_every_method_and_space_may_select_so(kind, choices, changes):
         assert state.network.mix.beta == 0.0
 
 
+def test_it_is_cited_where_it_is_used():
+    assert [c.split("{")[1].split(",")[0] for c in method().citations()] == ["liu2019darts", "wang2021rethinking"]
+    assert len(method(select="magnitude").citations()) == 1
+    both = [c.split("{")[1].split(",")[0] for c in method("gdas", draw="soft", select="magnitude").citations()]
+    assert both == ["dong2019searching", "xie2019snas"]
+
+
 def test_of_one_op_there_is_nothing_to_take_away():
     with pytest.raises(ConfigError, match=r"search\.select"):
         method("gdas")

@@ -22,7 +22,7 @@ def cells(**sections):
     return {**tiny(**sections), "space": CELL}
 
 
-@pytest.mark.parametrize("kind", ["darts"])
+@pytest.mark.parametrize("kind", ["darts", pytest.param("pdarts", marks=pytest.mark.slow)])
 def test_a_study_over_cells(kind, tmp_path):
     torch.set_num_threads(1)
     few = {"coupling": 2, "random": 1, "seeds": 1, "top_k": 1, "baselines": ["flat", "hold"]}

@@ -177,6 +177,10 @@ class Method(abc.ABC, Generic[S]):
     #: BibTeX of what it implements; `tradenas cite` prints it.
     citation: ClassVar[str]
 
+    def citations(self) -> list[str]:
+        """BibTeX of all that these settings make of it."""
+        return [self.citation]
+
     @abc.abstractmethod
     def num_epochs(self) -> int:
         """How many calls of `epoch` make a search."""

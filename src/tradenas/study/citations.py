@@ -33,4 +33,4 @@ STATISTICS = (
 def citations(folder: Path) -> list[str]:
     """The search method of the run, then the statistics of its verdict."""
     config = RunFolder.existing(folder).config()
-    return [type(config.search).citation, *STATISTICS]
+    return [*config.search.citations(), *STATISTICS]

@@ -43,6 +43,12 @@ def drawn_alone(branch: Branch, x_BTC: Tensor, which: Weighting, width: Width) -
     return which[drawn] * branch(drawn, x_BTC, width)
 
 
+SNAS = (
+    "@inproceedings{xie2019snas, title={{SNAS}: Stochastic Neural Architecture Search},\n"
+    "  author={Xie, Sirui and Zheng, Hehui and Liu, Chunxiao and Lin, Liang}, booktitle={ICLR}, year={2019}}"
+)
+
+
 @METHODS.register("gdas")
 @dataclass(frozen=True, kw_only=True)
 class GDAS(Differentiable):
@@ -55,9 +61,7 @@ class GDAS(Differentiable):
 
     citation: ClassVar[str] = (
         "@inproceedings{dong2019searching, title={Searching for a Robust Neural Architecture in Four GPU Hours},\n"
-        "  author={Dong, Xuanyi and Yang, Yi}, booktitle={CVPR}, year={2019}}\n"
-        "@inproceedings{xie2019snas, title={{SNAS}: Stochastic Neural Architecture Search},\n"
-        "  author={Xie, Sirui and Zheng, Hehui and Liu, Chunxiao and Lin, Liang}, booktitle={ICLR}, year={2019}}"
+        "  author={Dong, Xuanyi and Yang, Yi}, booktitle={CVPR}, year={2019}}"
     )
 
     kind: Literal["gdas"] = "gdas"
@@ -73,6 +77,9 @@ class GDAS(Differentiable):
                 expected="a supernet that runs several ops at once: of one op there is nothing to take away",
                 fix='search.draw = "soft", or search.select = "magnitude"',
             )
+
+    def citations(self) -> list[str]:
+        return super().citations() + ([SNAS] if self.draw == "soft" else [])
 
     def relax(self, alphas: Tensors, *, epoch: int, seed: int | None) -> Mapping[str, Tensor]:
         temperature = self.alphas.temperature.at(epoch, self.training.epochs)

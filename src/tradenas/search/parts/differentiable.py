@@ -35,7 +35,7 @@ from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
-from tradenas.search.parts.perturbation import Tuning, as_weights, due, in_order, needed
+from tradenas.search.parts.perturbation import CITATION, Tuning, as_weights, due, in_order, needed
 from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_travel
@@ -332,6 +332,9 @@ class Differentiable(OneShot):
     def tuned(self) -> int:
         """Epochs of tuning between decisions."""
         return self.tune if self.select == "perturbation" else 0
+
+    def citations(self) -> list[str]:
+        return super().citations() + ([CITATION] if self.select == "perturbation" else [])
 
     def num_epochs(self) -> int:
         return super().num_epochs() + self.supernets * self.tuned

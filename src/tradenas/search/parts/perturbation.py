@@ -29,7 +29,14 @@ from tradenas.seeds import rng_for
 from tradenas.space import Choice, Option, SearchSpace
 from tradenas.train.loop import Optimisation
 
-__all__ = ["Tuning", "as_weights", "due", "in_order", "needed"]
+__all__ = ["CITATION", "Tuning", "as_weights", "due", "in_order", "needed"]
+
+
+CITATION = (
+    "@inproceedings{wang2021rethinking, title={Rethinking Architecture Selection in Differentiable NAS},\n"
+    "  author={Wang, Ruochen and Cheng, Minhao and Chen, Xiangning and Tang, Xiaocheng and Hsieh, Cho-Jui},\n"
+    "  booktitle={ICLR}, year={2021}}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
