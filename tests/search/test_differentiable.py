@@ -318,5 +318,6 @@ def test_a_planted_op_is_found(kind):
     spec = importlib.util.spec_from_file_location("darts_benchmark", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    few = argparse.Namespace(norm="none", follow="each", zero=False, rows=4000, strength=0.3, epochs=20, lr=5e-3, alpha_lr=3e-2)
+    given = {"norm": "none", "follow": "each", "zero": False, "rows": 4000, "strength": 0.3, "epochs": 20}
+    few = argparse.Namespace(**given, lr=5e-3, alpha_lr=3e-2)
     assert sum(module.one(kind, "edge", "ema12", seed, few)["found"] for seed in (10, 11, 12)) == 3
