@@ -65,7 +65,7 @@ def test_the_section_is_whole_and_read_from_the_file(folder, tmp_path_factory):
 
 def test_undecided_and_overrun_by_skips_are_said():
     even = findings(record_of(supernet(stage(strength=0.2))))
-    assert even[0].startswith("The alphas never decided: the entropy of the ops ended at 1.00")
+    assert even[0].startswith("The alphas never decided: the entropy of the ops ended at 0.996")
     decided = findings(record_of(supernet(stage(strength=6.0))))
     assert decided[0].startswith("The entropy of the ops went from 1.00 to 0.06.")
     assert not any("took over" in words for words in decided)
@@ -113,6 +113,12 @@ def test_a_gap_that_was_not_measured_is_not_told():
     found = record_of(net)
     assert not any("iscretisation" in words for words in findings(found))
     assert "discretisation" not in in_short(found)
+
+
+def test_choices_made_on_the_way_leave_no_gap_to_speak_of():
+    said = findings(record_of(supernet(lost=(0.0, 0.0)) | {"decided": 25}))
+    assert said[-1].startswith("25 choices were made one by one while the supernet was trained on")
+    assert not any("Discretisation" in words for words in said)
 
 
 def test_a_stop_is_told_and_drawn():

@@ -12,6 +12,7 @@ import torch
 
 from study.tiny import tiny
 from tradenas.events import Events
+from tradenas.report import write_report
 from tradenas.study import Study
 from tradenas.study.bench import Bench
 from tradenas.study.causes import restored
@@ -83,6 +84,14 @@ def test_every_choice_and_epoch_is_there(done, restarted):
         assert [e["epoch"] for e in stage["eigenvalues"]] == [0, 2]
         assert stage["stopped"] is None
         assert net["architecture"] == json.loads(json.dumps(dict(method.chosen(state.space, learner.now()))))
+
+
+def test_the_page_draws_the_champion_and_the_cells_of_the_alphas(done):
+    page = write_report(done).read_text(encoding="utf-8")
+    own = {net["digest"] for net in facts(done)["supernets"]}
+    assert page.count('aria-label="Architecture: ') == 2 * (1 + len(own))  # for a desk and for a phone
+    assert "What the alphas learnt" in page
+    assert "Weights of supernet 2" in page
 
 
 def test_the_gap_is_between_the_mixture_and_its_architecture(done, restarted):

@@ -93,6 +93,7 @@ def diagnose(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Eve
             "stages": [*past, method.account(state.space, learner)],
             "architecture": dict(own[i]),
             "digest": own[i].digest,
+            "decided": len(learner.decided),
             "gap": _gap(bench, task, method, state, i, own[i], alone.get(own[i])),
         }
         for i, (past, learner) in enumerate(zip(state.past, state.learners, strict=True))

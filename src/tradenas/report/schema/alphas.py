@@ -83,12 +83,16 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class AlphaSupernet:
-    """One supernet: its stages, and the architecture that its alphas stand for."""
+    """One supernet: its stages, and the architecture that its alphas stand for.
+
+    `decided` choices were made while the supernet was trained on (perturbation), not read off alphas in the end.
+    """
 
     stages: tuple[AlphaStage, ...]
     architecture: Mapping[str, object]
     digest: str
     gap: Gap
+    decided: int = 0
 
     @property
     def epochs(self) -> tuple[AlphaEpoch, ...]:

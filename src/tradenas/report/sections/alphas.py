@@ -72,7 +72,7 @@ def _found(found: AlphaRecord, net: AlphaSupernet) -> Iterator[str]:
     entropies = [e.entropy for e in net.epochs if e.entropy is not None]
     if entropies and entropies[-1] >= UNDECIDED:
         yield (
-            f"The alphas never decided: the entropy of the ops ended at {decimal(entropies[-1])}, where 1 is no "
+            f"The alphas never decided: the entropy of the ops ended at {decimal(entropies[-1], 3)}, where 1 is no "
             "preference at all. Which op comes first is close to chance; raise search.alphas.lr or the epochs."
         )
     elif entropies:
@@ -113,6 +113,11 @@ def _overruled(net: AlphaSupernet) -> str:
 
 def _cost(metric: str, net: AlphaSupernet) -> str:
     """What discretisation did by the metric that ranks, and by loss, in a sentence; empty where it was not measured."""
+    if net.decided:
+        return (
+            f"{count(net.decided)} choices were made one by one while the supernet was trained on: in the end the mixture "
+            "was its architecture, and what each choice cost is in the trials of the search."
+        )
     told = [
         (change, _change_in_words(name, change))
         for name in dict.fromkeys((metric, "loss"))
