@@ -83,7 +83,9 @@ def restrained(space: SearchSpace, weights: Tensors, *, most: int) -> Architectu
         if len(skips_of(chosen)) <= most or not free:
             return chosen
         weakest = min(free, key=lambda name: float(weights[name][at[name]]))
-        weights[weakest] = weights[weakest].index_fill(0, torch.tensor(at[weakest]), 0.0)
+        weights[weakest] = weights[weakest].index_fill(
+            0, torch.tensor(at[weakest], device=weights[weakest].device), 0.0
+        )
 
 
 class StagedState(AlphaState):
@@ -250,7 +252,7 @@ class PDARTS(Differentiable):
         for name, own in weights.items():
             options = space[name].options
             if "zero" in options:
-                weights[name] = own.index_fill(0, torch.tensor(options.index("zero")), -1.0)
+                weights[name] = own.index_fill(0, torch.tensor(options.index("zero"), device=own.device), -1.0)
         return restrained(space, weights, most=self.max_skips)
 
     def allows(self, state: SupernetState, architecture: Architecture) -> bool:

@@ -176,7 +176,7 @@ class Differentiable(OneShot):
             decided: choices that only have these options any more.
         """
         ones = {c.name: torch.ones(len(c.options)) for c in space.choices if c.take > 1}
-        return {**ones, **self.relax(alphas, epoch=epoch, seed=seed), **as_weights(space, decided or {})}
+        return {**ones, **self.relax(alphas, epoch=epoch, seed=seed), **as_weights(space, decided or {}, alphas)}
 
     def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
         assert isinstance(state, AlphaState)
@@ -312,7 +312,7 @@ class Differentiable(OneShot):
     def source(self, space: SearchSpace, learner: Learner) -> Source:
         """The architecture of the alphas, then draws by what they weigh, half and half with what was decided."""
         weights = self.strengths(learner.now())
-        for name, kept in as_weights(space, learner.decided).items():
+        for name, kept in as_weights(space, learner.decided, learner.now()).items():
             if name in weights:
                 weights[name] = 0.5 * (weights[name] / weights[name].sum() + kept / kept.sum())
         first = iter([self.stands_for(space, learner)])
@@ -326,7 +326,7 @@ class Differentiable(OneShot):
         """The architecture of the alphas, or of what was decided instead."""
         if not learner.decided:
             return self.chosen(space, learner.now())
-        return discretised(space, self.strengths(learner.now()) | as_weights(space, learner.decided))
+        return discretised(space, self.strengths(learner.now()) | as_weights(space, learner.decided, learner.now()))
 
     @property
     def tuned(self) -> int:
@@ -368,7 +368,7 @@ class Differentiable(OneShot):
         network, learner, fold = state.networks[supernet], state.learners[supernet], self.halves(task)
         scorer = replace(task.scorer, evaluator=replace(task.scorer.evaluator, train=fold.train, valid=fold.valid))
         now = self.mixture(state.space, learner.now(), epoch=self.training.epochs, seed=None, decided=learner.decided)
-        strengths = self.strengths(learner.now()) | as_weights(state.space, learner.decided)
+        strengths = self.strengths(learner.now()) | as_weights(state.space, learner.decided, learner.now())
         number = itertools.count()
 
         def judge(weights_O: Tensor, missing: Option) -> float:

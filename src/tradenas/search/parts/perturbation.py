@@ -110,9 +110,13 @@ def _less(weights_O: Tensor, gone: Sequence[int]) -> Tensor:
     return weights_O.index_fill(0, torch.tensor(gone, device=weights_O.device), 0.0)
 
 
-def as_weights(space: SearchSpace, decided: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Decisions as weights of 0 and 1."""
+def as_weights(
+    space: SearchSpace, decided: Mapping[str, Sequence[int]], alphas: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Decisions as weights of 0 and 1, where the alphas live."""
+    device = next(iter(alphas.values())).device if alphas else None
     found = {}
     for name, kept in decided.items():
-        found[name] = torch.zeros(len(space[name].options)).index_fill_(0, torch.tensor(list(kept)), 1.0)
+        found[name] = torch.zeros(len(space[name].options), device=device)
+        found[name][list(kept)] = 1.0
     return found
