@@ -7,6 +7,7 @@ from tradenas.nn import Layout, Mode, Network, hard, soft
 from tradenas.nn.merge import Merge, _Filters, _Lags, _Unfilter, _Unlag
 from tradenas.nn.ops import OPS
 from tradenas.nn.ops.filters import ema_taps
+from tradenas.report.describe import describe
 from tradenas.search.methods.darts_minus import AuxiliarySkip
 from tradenas.search.methods.gdas import drawn_alone
 from tradenas.search.methods.pcdarts import Partial
@@ -256,6 +257,8 @@ def test_the_default_is_as_it_was():
     assert "cell/follow" not in Cell().space()
     assert cell().space()["cell/follow"].options == ("sum",)
     assert "sum" in cell().space().smallest().describe()
+    assert "once a node" in describe(cell().space().smallest())
+    assert "once a node" not in describe(Cell().space().smallest())
     layers = [m for m in Network(Cell(transforms=("raw",)).space(), LAYOUT).modules() if hasattr(m, "merge")]
     assert layers
     assert all(layer.merge is None for layer in layers)

@@ -116,9 +116,8 @@ class _Cell(nn.Module):
         What a row reads lies in the rows before it, so that the fewer ops there are ahead of a node, the fewer of its
         rows are read.  Rows that are not there have never been: those that are left keep their numbers.
         """
-        if not self.nodes or not mode.scored:
-            return x_BTC
-        return x_BTC[..., max(0, x_BTC.shape[-2] - mode.scored - self.ahead[node]) :, :]
+        spare = x_BTC.shape[-2] - mode.scored - self.ahead[node] if self.nodes and mode.scored else 0
+        return x_BTC[..., spare:, :] if spare > 0 else x_BTC
 
     def before(self, node: int) -> int:
         """The cell whose output an input node is; -1 is the stem."""

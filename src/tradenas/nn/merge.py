@@ -13,8 +13,8 @@ that their kernels stand side by side and one product of matrices serves them al
              otherwise (long averages) by themselves, once for all edges, which then weigh them     `_Filters`
 
 Outputs and gradients are those of the ops one by one, in another order of rounding; second derivatives too, because
-lags and filters are linear and each one's backward pass is the other's forward pass.  An op that is not linear runs as
-it always does, and its weighted output is added.
+lags and filters are linear and the backward pass of each is its transpose.  An op that is not linear runs as it always
+does, and its weighted output is added; without weights it is the same on every edge, and runs once for all of them.
 """
 
 from __future__ import annotations
@@ -125,13 +125,15 @@ class Kernels:
     Attributes:
         kernel_ECX: merged kernels (C, K * C); none where no op mixes channels.
         bias_EC: merged biases.
-        share_EF: what each edge takes of the filters.
+        share_EF: what each edge takes of the filters, and of the other ops without weights.
+        free: those ops.
         rest: the ops of each edge that run by themselves, with their weights.
     """
 
     kernel_ECX: Tensor | None
     bias_EC: Tensor | None
     share_EF: Tensor | None
+    free: Sequence[Op]
     rest: Sequence[Sequence[tuple[Tensor, Op]]]
 
 
@@ -153,18 +155,18 @@ class Merge:
         self.taps = [carrying[name] for name in self.filters]
         own = [lag for name in self.mixing for lag in ops[name].lags]
         self.place_KL = torch.tensor([[float(a == b) for b in self.lags] for a in own])
-        self.inside_OL, self.filters_OF = (
-            torch.zeros(len(names), len(self.lags)),
-            torch.zeros(len(names), len(self.taps)),
-        )
+        self.inside_OL = torch.zeros(len(names), len(self.lags))
         for name in self.inside:
             known_L = carrying[name].tolist()
             own_L = [known_L[lag] if lag < len(known_L) else 0.0 for lag in self.lags]
             self.inside_OL[self.at[name]] = torch.tensor(own_L)
-        for f, name in enumerate(self.filters):
-            self.filters_OF[self.at[name], f] = 1.0
         known = {*self.mixing, *carrying, *(name for name, op in ops.items() if op.silent)}
-        self.rest = [name for name in names if name not in known]
+        self.free = [n for n, op in ops.items() if n not in known and not any(True for _ in op.parameters())]
+        self.rest = [name for name in names if name not in known and name not in self.free]
+        once = [*self.filters, *self.free]
+        self.once_OF = torch.zeros(len(names), len(once))
+        for f, name in enumerate(once):
+            self.once_OF[self.at[name], f] = 1.0
         self.parameters = {
             name: [(key, attrgetter(key)) for key, _ in ops[name].named_parameters()] for name in self.mixing
         }
@@ -205,14 +207,14 @@ class Merge:
             kernels = torch.split(kernel_ECIL.transpose(-1, -2).flatten(2), list(groups))
         if biases:
             bias = torch.split(torch.stack(biases).sum(0), list(groups))
-        if self.filters:
-            shares = torch.split(weight_EO @ self.filters_OF.to(weight_EO), list(groups))
+        if self.filters or self.free:
+            shares = torch.split(weight_EO @ self.once_OF.to(weight_EO), list(groups))
         rest = [
             [(weight_O[self.at[n]], ops[n]) for n in self.rest] for ops, weight_O in zip(edges, weight_EO, strict=True)
         ]
         ends = list(itertools.accumulate(groups))
         return [
-            Kernels(k, b, s, rest[end - size : end])
+            Kernels(k, b, s, [edges[0][name] for name in self.free], rest[end - size : end])
             for k, b, s, end, size in zip(kernels, bias, shares, ends, groups, strict=True)
         ]
 
@@ -226,8 +228,11 @@ class Merge:
             y_BTX = F.linear(lagged, made.kernel_ECX.flatten(0, 1), bias)
             edges = list(y_BTX.unflatten(-1, (-1, channels)).unbind(-2))  # type: ignore[no-untyped-call]
         if made.share_EF is not None:
-            taps = [taps.to(x_BTC.device) for taps in self.taps]
-            z_FBTC = _Filters.apply(x_BTC, rows, *taps)  # type: ignore[no-untyped-call]
+            once = [torch.stack([op(x_BTC, channels)[:, -rows:] for op in made.free])] if made.free else []
+            if self.taps:
+                taps = [taps.to(x_BTC.device) for taps in self.taps]
+                once.append(_Filters.apply(x_BTC, rows, *taps))  # type: ignore[no-untyped-call]
+            z_FBTC = torch.cat(once[::-1]) if len(once) > 1 else once[0]
             y_EBTC = (made.share_EF @ z_FBTC.flatten(1)).view(-1, *z_FBTC.shape[1:])
             edges = [a + b for a, b in zip(edges, y_EBTC.unbind(), strict=True)] if edges else list(y_EBTC.unbind())
         edges = [gate(y_BTC, width) for y_BTC in edges]

@@ -92,7 +92,8 @@ def _cell(architecture: Mapping[str, object]) -> dict[str, str]:
     number = int(str(architecture["cells"]))
     norm = "" if architecture.get("cell/norm", "none") == "none" else f", {architecture['cell/norm']} norm"
     many = f"{number} cell{'s' if number > 1 else ''} of {architecture['cell/width']}"
-    return {many: f"{architecture['cell/activation']}{norm}", "edges": edges or "none"}
+    once = " once a node" if architecture.get("cell/follow") == "sum" else ""
+    return {many: f"{architecture['cell/activation']}{norm}{once}", "edges": edges or "none"}
 
 
 def _layer(index: int, choices: dict[str, object]) -> Layer:
