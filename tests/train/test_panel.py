@@ -20,7 +20,7 @@ from tradenas.train.build import build_dataset, build_panel
 from tradenas.train.dataset import Dataset
 from tradenas.train.evaluate import Evaluator
 from tradenas.train.fit import fit
-from tradenas.train.loop import Training
+from tradenas.train.loop import Training, _share
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Panel, part
 from tradenas.train.portfolio import Portfolio
@@ -146,6 +146,8 @@ def test_a_missing_candle_touches_only_rows_that_may_read_it_or_earn_over_it() -
     assert changed.min() >= row - 2  # a label or return whose bar is missing
     assert row in changed
     assert not holed.present_AT[1, row]
+    assert not holed.markets[1].ready_T[row]
+    assert holed.markets[1].gap_T[row]
     assert holed.present_AT.sum() == 2 * 600 - 1
     np.testing.assert_array_equal(holed.x_ATF[1, :row], whole.x_ATF[1, :row])
     assert not holed.x_ATF[1, row].any()
@@ -192,6 +194,21 @@ def test_a_panel_is_stored_and_cut_as_it_is(pair: Panel, tmp_path: object) -> No
     for mine, whole in zip(back.markets, pair.markets, strict=True):
         np.testing.assert_array_equal(mine.realised_T, whole.realised_T[:500])
         assert mine.names == whole.names
+
+
+def test_a_part_of_a_panel_has_its_own_rows_of_everything() -> None:
+    whole = together(market(1), market(2)[40:], portfolio=Portfolio(weights="inverse_volatility", rebalance=3))
+    some = part(whole, slice(300, 420))
+    assert isinstance(some, Panel)
+    np.testing.assert_array_equal(some.weight_AT, whole.weight_AT[:, 300:420])
+    np.testing.assert_array_equal(some.present_AT, whole.present_AT[:, 300:420])
+    np.testing.assert_array_equal(some.learnable(1), whole.learnable(1)[:, 300:420])
+
+
+def test_shares_of_a_batch_hold_whole_segments() -> None:
+    """Five segments of three markets in two shares: a market is never cut off from the others at its time."""
+    assert [list(range(15))[_share(15, (i, 2), 3)] for i in range(2)] == [list(range(6)), list(range(6, 15))]
+    assert list(range(15))[_share(15, None, 3)] == list(range(15))
 
 
 def test_stacked_jobs_on_a_panel_are_fitted_one_by_one_as_fit_does(pair: Panel) -> None:

@@ -113,6 +113,13 @@ def test_a_market_that_is_absent_is_flat_and_pays_for_leaving() -> None:
     np.testing.assert_array_equal(found.markets[0].net_NT, whole.markets[0].net_NT)
 
 
+def test_days_are_those_that_any_market_has() -> None:
+    data = panel(market([0.01] * 8), market([0.02] * 8, absent=(0, 1, 2, 3)))
+    found = traded(data, np.ones((2, 8)))
+    assert found.result.days_D.tolist() == [day * DAY_MS for day in range(4)]
+    np.testing.assert_allclose(found.result.net_DN[:, 0], [0.01, 0.01, 0.03, 0.03], atol=1e-15)
+
+
 def test_a_market_without_any_return_in_the_span_takes_no_part() -> None:
     data = panel(market([0.01, 0.02, -0.01, 0.03]), market([0.0] * 4, absent=(0, 1, 2, 3)))
     found = traded(data, np.ones((2, 4)))
