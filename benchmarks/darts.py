@@ -96,7 +96,7 @@ def one(kind: str, network: str, planted: str, seed: int, arguments: argparse.Na
         log = made.epoch(task, state, epoch)
         last = log if "entropy" in log else last
     chosen = made.stands_for(state.space, state.learners[0])
-    by = {c.architecture: c.scores["ic"] for c in state.scored}
+    by = {c.architecture: c.scores.get("ic", 0.0) for c in state.scored}  # without a live edge it says nothing
     live = Graph.of(chosen, chosen["cell/output"]).live_edges(chosen)
     return {
         "found": float(any(e.op == planted for e in live)),
