@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 import polars as pl
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from study.tiny import kill, tiny
@@ -16,7 +18,7 @@ from tradenas.cli.app import app
 from tradenas.data import write_candles
 from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError, FolderError
-from tradenas.report import write_report
+from tradenas.report import VerdictBox, load_record, write_report
 from tradenas.study import Study, judging, retraining, searching
 from tradenas.study.config import read_config
 from tradenas.study.market import load_markets
@@ -82,6 +84,13 @@ def test_the_page_has_a_row_for_each_market(done):
     section = page[page.index("Markets of the portfolio") :]
     table = section[section.index("<table") :]
     assert 0 < table.index("PLANTED-LEAD-LAG") < table.index("PLANTED-LEADER") < table.index("portfolio")
+
+
+def test_the_box_says_how_many_markets_there_are(done):
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(VerdictBox(load_record(done)))
+    text = " ".join(console.export_text().split())
+    assert "markets 2, equal shares; the champion earned most in PLANTED-LEAD" in text
 
 
 def test_a_portfolio_of_one_market_is_the_study_of_that_market(tmp_path):

@@ -14,6 +14,7 @@ from tradenas.report.describe import speaks
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
+from tradenas.report.sections.markets import markets_words
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, percent, pvalue, share, span
 
 __all__ = ["VerdictBox"]
@@ -113,6 +114,8 @@ def _rows(record: RunRecord, page: str | Path | None) -> list[tuple[str, str, st
     rows.append(("supernet", tau_words(record.coupling) if record.coupling is not None else "ranking not measured", ""))
     if record.finalists is not None:
         rows.append(("finalists", record.finalists.words, ""))
+    if words := markets_words(record):
+        rows.append(("markets", words, ""))
     gap = f", longest gap {interval_name(data.longest_gap_ms)}" if data.longest_gap_ms else ""
     rows.append(("candles", f"{count(data.rows)} · {span(data.first_open, data.last_close)}", ""))
     rows.append(("coverage", f"{share(data.coverage)}, {count(data.missing)} missing{gap}", ""))

@@ -10,7 +10,7 @@ from tradenas.report.schema import Interval, MarketScores, Strategy
 from tradenas.report.sections.parts import Section, absent, figure, note, table
 from tradenas.report.wording import DASH, count, decimal, interval, percent
 
-__all__ = ["markets", "sharing_words"]
+__all__ = ["markets", "markets_words", "sharing_words"]
 
 
 def sharing_words(record: RunRecord) -> str:
@@ -24,6 +24,24 @@ def sharing_words(record: RunRecord) -> str:
     return (
         f"Capital is shared between {num} markets in proportion to 1 / volatility as known at the row, set anew every "
         f"{count(sharing.rebalance)} candles; what that changes in a position is traded and paid for."
+    )
+
+
+def markets_words(record: RunRecord) -> str:
+    """How many markets there are, and in which the champion earned most and least; empty for a study of one."""
+    if record.data.portfolio is None:
+        return ""
+    shares = "equal shares" if record.data.portfolio.weights == "equal" else "shares by 1 / volatility"
+    said = f"{count(len(record.data.markets))}, {shares}"
+    champion = record.champion
+    told = champion.markets.zone(record.zone) if champion is not None and champion.markets is not None else ()
+    known = sorted((m.total_net, m.symbol) for m in told if m.total_net is not None)
+    if len(known) < 2:
+        return said
+    least, most = known[0], known[-1]
+    return (
+        f"{said}; the champion earned most in {most[1]} ({percent(most[0], 2, sign=True)}), "
+        f"least in {least[1]} ({percent(least[0], 2, sign=True)})"
     )
 
 
