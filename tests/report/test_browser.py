@@ -59,9 +59,10 @@ def pages(tmp_path_factory):
     strange = {"finalist-1": "<script>console.error('ran')</script> a finalist with a long name"}
     folder = tmp_path_factory.mktemp("run")
     return {
-        "EDGE": write_report(write_alphas(build(folder / "a", names=strange, days=250, num_points=40))),
+        "EDGE": write_report(write_alphas(build(folder / "a", names=strange, days=250, num_points=40)), png=False),
         "NO EDGE": write_report(
-            build(folder / "b", verdict="NO EDGE", days=250, num_points=40, watermark="second look")
+            build(folder / "b", verdict="NO EDGE", days=250, num_points=40, watermark="second look"),
+            png=False,
         ),
     }
 

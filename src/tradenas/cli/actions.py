@@ -180,16 +180,16 @@ def resume(say: Say, folder: Path, *, again: bool, allow_drift: bool) -> int:
     return _shown(say, result.folder)
 
 
-def report(say: Say, folder: Path) -> int:
+def report(say: Say, folder: Path, *, png: bool | None) -> int:
     """Shows a run."""
-    return _shown(say, folder)
+    return _shown(say, folder, png=png)
 
 
-def _shown(say: Say, folder: Path) -> int:
+def _shown(say: Say, folder: Path, *, png: bool | None = False) -> int:
     """The report on disk, the box on the terminal, and the code that says whether there is an edge."""
     from tradenas.report import VerdictBox, load_record, write_report
 
-    page = write_report(folder)
+    page = write_report(folder, png=png)
     say.out().print(VerdictBox(load_record(folder), page=page))
     verdict = folder / "verdict.json"
     facts = jsonlib.loads(verdict.read_text(encoding="utf-8")) if verdict.exists() else {"verdict": None}

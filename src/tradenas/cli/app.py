@@ -117,11 +117,17 @@ def resume(
 
 
 @app.command()
-def report(folder: RunPath, json: Json = False) -> None:
-    """Write a run's report again, and show its verdict."""
+def report(
+    folder: RunPath,
+    png: Annotated[
+        bool | None, typer.Option("--png/--no-png", help="Figures as PNG too; if not said, where resvg_py is there.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a run's report again, with its figures as files, and show its verdict."""
     from tradenas.cli import actions
 
-    actions.guarded(json, lambda say: actions.report(say, folder))
+    actions.guarded(json, lambda say: actions.report(say, folder, png=png))
 
 
 @app.command()
