@@ -115,8 +115,8 @@ def _cost(metric: str, net: AlphaSupernet) -> str:
     """What discretisation did by the metric that ranks, and by loss, in a sentence; empty where it was not measured."""
     if net.decided:
         return (
-            f"{count(net.decided)} choices were made one by one while the supernet was trained on: in the end the mixture "
-            "was its architecture, and what each choice cost is in the trials of the search."
+            f"{count(net.decided)} choices were made one by one while the supernet was trained on: in the end the "
+            "mixture was its architecture, and what each choice cost is in the trials of the search."
         )
     told = [
         (change, _change_in_words(name, change))
