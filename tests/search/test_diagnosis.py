@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from search.test_differentiable import state_after
 from tradenas.search.base import METHODS
 from tradenas.search.parts.diagnosis import entropy, gate_entropy, told_of_ops
 from tradenas.space import Cell, Chain
@@ -56,3 +57,13 @@ def test_what_is_told_is_of_ops_and_of_skips():
     weights = {"layer0/op": torch.tensor([0.5, 0.5]), "layer0/width": torch.tensor([1.0, 0.0])}
     assert told_of_ops(chain, weights, {n: entropy(w) for n, w in weights.items()}) == pytest.approx({"entropy": 1.0})
     assert told_of_ops(chain, {"layer0/width": torch.ones(2)}, {"layer0/width": 1.0}) == {}
+
+
+def test_what_a_stage_that_is_over_went_through_is_kept():
+    """P-DARTS begins anew in each stage; its account of the first is that of all its ops."""
+    state, _ = state_after("pdarts", 2, keep=(1.0, 0.5), skip_dropout=(0.0, 0.4), training={"epochs": 2})
+    ((first,),) = state.past
+    assert len(first["epochs"]) == len(first["choices"][0]["strengths"]) == 1
+    assert [len(c["options"]) for c in first["choices"] if c["name"].endswith("/op")] == [4] * 5
+    now = METHODS["pdarts"]().account(state.space, state.learners[0])
+    assert [len(c["options"]) for c in now["choices"] if c["name"].endswith("/op")] == [2] * 5
