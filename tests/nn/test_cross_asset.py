@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from tradenas.errors import SpaceError
 from tradenas.nn import Layout, Mode, Network, hard, soft
 from tradenas.nn.ops import Correlation, CrossAttention, Dense, Leader, Market, Relative
-from tradenas.nn.ops.leader import LAGS
+from tradenas.nn.ops.leader import LAGS, SPEED
 from tradenas.nn.sorting import sort_channels
 from tradenas.search.methods.pcdarts import Partial
 from tradenas.seeds import rng_for
@@ -200,7 +200,7 @@ def test_leader_reads_the_others_at_their_lags():
     others = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
     for a in range(ASSETS):
         for at, c in enumerate(others[a]):
-            torch.testing.assert_close(P[a, c], op.up[a, at] ** 2 - op.down[a, at] ** 2)
+            torch.testing.assert_close(P[a, c], SPEED * op.pull[a, at])
         for t in (0, 3, 19):
             want = op.bias + sum(
                 P[a, c, lag - 1] * z[ASSETS + c, t + 1 - lag]
@@ -218,8 +218,7 @@ def test_an_asset_that_is_not_ready():
     leader = randomised(Leader(2, 3, ASSETS).double())
     told = leader(x, 3)
     with torch.no_grad():
-        for half in (leader.up, leader.down):
-            half[:2, 1] = 0.0  # what assets 0 and 1 hear of asset 2
+        leader.pull[:2, 1] = 0.0  # what assets 0 and 1 hear of asset 2
     torch.testing.assert_close(leader(x, 3)[:2], told[:2])
     correlation = Correlation(2, 3, ASSETS).double()
     correlation.reset(torch.Generator())

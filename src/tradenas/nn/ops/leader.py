@@ -17,8 +17,8 @@ __all__ = ["LAGS", "Lead", "Leader"]
 
 #: Rows of the other assets that one row reads, the latest included.
 LAGS = 8
-#: Both halves of the weighting at the start; a small one lets few entries grow.
-START = 0.03
+#: How many times faster than its parameters the weighting moves.
+SPEED = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +45,16 @@ class Lead:
 class Leader(CrossAsset):
     """Rows of the other assets, one to eight bars before the bar that is forecast, weighted for each asset.
 
-        y[a, t] = b + sum_(c != a) sum_(l = 1 .. 8) P[a, c, l] W x[c, t + 1 - l],   P = u * u - v * v
+        y[a, t] = b + sum_(c != a) sum_(l = 1 .. 8) P[a, c, l] W x[c, t + 1 - l],   P = 4 p
 
     Lag 1 is the other asset's row t itself, which has closed when row t is decided on.  W is one map of the channels
     for all assets and lags, P one signed weight for each pair of assets and lag.
 
-    P starts at zero with u = v = 0.03, so that the op says nothing at first and each entry grows by its own evidence,
-    in either direction: weights that start as an average of all others and lags (a softmax, say) first find the
-    direction of that average, and run away from the leader where chance has it wrong (1 world in 8; this form 0 in 8).
-    The Hadamard form (Hoff 2017, arXiv:1611.00040) favours few entries: weight decay on u and v is an L1 penalty on P,
-    and small ones grow last (Vaskevicius et al. 2019, arXiv:1909.05122).
+    P starts at zero, so that the op says nothing at first and each entry grows by its own evidence, in either
+    direction.  Weights that start as an average of all others and lags (a softmax, say) first find the direction of
+    that average, and run away from the leader where chance has it wrong: 1 planted world in 8, this form in none.  A
+    sparse form (u * u - v * v from a small start) forecast a little better alone, but in a supernet, where what reads
+    the op keeps changing, it held on to whatever came first; P moves faster than its parameters for the same reason.
 
     What it learnt is in `leads()`.
     """
@@ -65,17 +65,15 @@ class Leader(CrossAsset):
         super().__init__(c_in, c_out, assets)
         self.value = ElasticLinear(c_in, c_out, bias=False)
         self.bias = nn.Parameter(torch.empty(c_out))
-        self.up = nn.Parameter(torch.empty(assets, assets - 1, LAGS))
-        self.down = nn.Parameter(torch.empty(assets, assets - 1, LAGS))
+        self.pull = nn.Parameter(torch.empty(assets, assets - 1, LAGS))
 
     def reset(self, generator: torch.Generator) -> None:  # noqa: ARG002
         nn.init.zeros_(self.bias)
-        nn.init.constant_(self.up, START)
-        nn.init.constant_(self.down, START)
+        nn.init.zeros_(self.pull)
 
     def weighting(self) -> Tensor:
         """P, (..., A, A, LAGS): the asset that follows, the one that leads, the lag less 1; zeros for oneself."""
-        others = self.up.square() - self.down.square()
+        others = SPEED * self.pull
         lead = others.shape[:-2]
         # One asset's others in front of and behind itself: A * (A - 1) entries with a zero before each A of them.
         rows = others.flatten(-3, -2).unflatten(-2, (self.assets - 1, self.assets))  # type: ignore[no-untyped-call]
@@ -107,5 +105,5 @@ class Leader(CrossAsset):
 
     def count(self, c_in: int, width: int) -> Count:
         pairs = self.assets * (self.assets - 1)
-        mixing = Count(parameters=2 * pairs * LAGS + width, macs=self.assets * LAGS * width)
+        mixing = Count(parameters=pairs * LAGS + width, macs=self.assets * LAGS * width)
         return self.value.count(c_in, width) + mixing
