@@ -16,7 +16,7 @@ from truth import setting  # noqa: E402
 from truth.build import COLUMNS, measure, moments, rounded  # noqa: E402
 from truth.measures import held_against  # noqa: E402
 from truth.paths import scores_of_paths  # noqa: E402
-from truth.table import Table  # noqa: E402
+from truth.table import CELLS, Table  # noqa: E402
 
 from tradenas.errors import ConfigError  # noqa: E402
 from tradenas.nn import Network  # noqa: E402
@@ -57,6 +57,21 @@ def test_architectures_differ_by_more_than_seeds_do(table):
     long_N = np.array([a["input/lookback"] == 50 for a in table.architectures])
     distant_N = table.truth("distant", "ic")
     assert distant_N[long_N].min() > distant_N[~long_N].mean()  # the lag of 37 is out of sight of the others
+
+
+def test_every_cell_is_there_too():
+    cells = Table.load(CELLS)
+    assert cells.kind == "cell"
+    assert len(cells) == setting.space("cell").size() == 343
+    assert set(cells.architectures) == set(setting.space("cell"))
+    assert cells.worlds == setting.WORLDS["cell"]
+    assert all(np.isfinite(cells.columns[name]).all() for name in COLUMNS)
+    three = np.array(
+        [any(o.startswith(("conv", "dilated")) for o in map(str, a.values())) for a in cells.architectures]
+    )
+    motif_N = cells.truth("motif", "ic")
+    assert motif_N[three].mean() > motif_N[~three].mean() + 0.01  # up, down, up: what sees three bars at once knows it
+    assert len(cells.task("volume", seed=1).space.choices) == len(setting.space("cell").choices)
 
 
 def test_the_market_of_the_table_is_the_one_that_is_made(table):
