@@ -318,8 +318,8 @@ def products(search: Search) -> Callable[[], None]:
     made, own = [], Merge.run
 
     def noting(self: Merge, x_BTC: Tensor, kernels: Kernels, width: Width, rows: int) -> list[Tensor]:
-        assert kernels.kernel_ECX is not None
-        w = torch.randn(kernels.kernel_ECX[..., 0].numel(), kernels.kernel_ECX.shape[-1])
+        assert kernels.kernel_YX is not None
+        w = torch.randn(kernels.kernel_YX.shape)
         made.append((torch.randn(x_BTC.shape[0] * rows, w.shape[1]), w, torch.randn(x_BTC.shape[0] * rows, len(w))))
         return own(self, x_BTC, kernels, width, rows)
 

@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError
 from tradenas.nn.elastic import Count, ElasticLinear, Width, width_of
-from tradenas.nn.merge import Kernels, Merge
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import Mode
-from tradenas.nn.norms import per_row
-from tradenas.nn.slot import After, Layer, Mix, weighted_sum
-from tradenas.space import Architecture, Choice, Graph, Option, Picked, SearchSpace
+from tradenas.nn.reading import Blocks, Reading
+from tradenas.nn.slot import After, Layer, Mix
+from tradenas.nn.together import Pair, Together, together
+from tradenas.space import Architecture, Choice, Graph, Picked, SearchSpace
 
-__all__ = ["CellStack", "Reading"]
+__all__ = ["CellStack"]
 
-Pair = tuple[int, int]
-#: Edges that leave one node and run together, how, and their kernels.
-Together = tuple[list[Pair], Merge, Kernels]
 #: In place of a node: the cell as the next ones read it.
 OUT = -1
-Blocks = dict[str, Tensor]
-
-
-class Reading(nn.Module):
-    """A dense map of blocks of channels side by side, as the sum of one map for each block.
-
-    A block that is not there (a node that nothing reaches) reads as zeros.
-    """
-
-    def __init__(self, blocks: Sequence[str], c_in: int, c_out: int, *, gain: float = 1.0, bias: bool = False) -> None:
-        super().__init__()
-        gain /= max(1, len(blocks)) ** 0.5
-        self.parts = nn.ModuleDict({name: ElasticLinear(c_in, c_out, gain=gain, bias=False) for name in blocks})
-        self.bias = nn.Parameter(torch.empty(c_out)) if bias else None
-
-    def reset(self, generator: torch.Generator) -> None:  # noqa: ARG002
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, blocks: Blocks, width: Width, *, joined: bool = False) -> Tensor | None:
-        """The sum over the blocks that are there; only a bias may be left, and nothing at all is None.
-
-        Args:
-            joined: one product over all blocks, which is faster and rounds otherwise.
-        """
-        there = [name for name in self.parts if name in blocks]
-        if joined and isinstance(width, int) and self.bias is None and len(there) > 1 and blocks[there[0]].ndim == 3:
-            x_BTX = torch.cat([blocks[name] for name in there], -1)
-            weight = torch.cat([self._part(name).weight[:width, : blocks[name].shape[-1]] for name in there], -1)
-            return F.linear(x_BTX, weight)
-        total: Tensor | None = None if self.bias is None else per_row(self.bias)
-        for name, part in self.parts.items():
-            if name in blocks:
-                y_BTC = part(blocks[name], width)
-                total = y_BTC if total is None else total + y_BTC
-        return total
-
-    def _part(self, name: str) -> ElasticLinear:
-        part = self.parts[name]
-        assert isinstance(part, ElasticLinear)
-        return part
-
-    def count(self, blocks: int, c_in: int, width: int) -> Count:
-        """Of a map that reads so many blocks."""
-        own = 0 if self.bias is None else width
-        return Count(parameters=blocks * c_in * width + own, macs=blocks * c_in * width)
 
 
 class _Cell(nn.Module):
@@ -172,10 +121,13 @@ class _Cell(nn.Module):
                 assert isinstance(after, After)
                 states[i] = after.finish("sum", states[i], width, mixture, mode)
             leaving = {pair: share for pair, share in live.items() if pair[0] == i}
-            merged = [pair for pair in leaving if pair in made]
-            for pairs, merge, kernels in {id(made[pair]): made[pair] for pair in merged}.values():
-                rows = max(self.last(states[i], j, mode).shape[-2] for _, j in pairs)
-                for (_, j), y_BTC in zip(pairs, merge.run(states[i], kernels, width, rows), strict=True):
+            for pairs, merge, kernels in {id(made[p]): made[p] for p in leaving if p in made}.values():
+                sources, nodes = list(dict.fromkeys(p[0] for p in pairs)), list(dict.fromkeys(p[1] for p in pairs))
+                if i > sources[0]:  # they ran with the first of them
+                    continue
+                x_BTX = torch.cat([states[s] for s in sources], -1) if len(sources) > 1 else states[i]
+                rows = max(self.last(states[i], j, mode).shape[-2] for j in nodes)
+                for j, y_BTC in zip(nodes, merge.run(x_BTX, kernels, width, rows), strict=True):
                     add(j, y_BTC)
             for (_, j), share in leaving.items():
                 if (i, j) not in made:
@@ -208,6 +160,7 @@ class CellStack(nn.Module):
         self.bodies = nn.ModuleDict(
             {str(k): _Cell(k, space, self.graph, self.pairs, self.c_out, mix=mix, assets=assets) for k in heard}
         )
+        self.summed = any(self._cell(k).nodes for k in heard)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -221,6 +174,8 @@ class CellStack(nn.Module):
                 far = max(body.layer((i, j)).reach(str(o)) for o in self.ops[i, j].options)
                 ahead[i] = max(ahead[i], ahead[j] + far)
             body.ahead = ahead
+        rows = [{self._cell(int(k)).ahead.get(i, 0) for i in range(self.graph.inputs)} for k in self.bodies]
+        self.alike = range(self.graph.inputs) if all(len(each) == 1 for each in rows) else ()
 
     def head(self) -> Reading:
         """What reads the last cell: all its output nodes."""
@@ -267,37 +222,15 @@ class CellStack(nn.Module):
         width = width_of(self.width, weighting(self.width, mixture))
         live = self.live(mixture)
         cells = self.heard(live, depths)
-        made = self._kernels(cells, live, width, mixture)
+        made: dict[int, dict[Pair, Together]] = {}
+        if self.summed and cells:
+            made = together(cells, lambda k, pair: self._cell(k).layer(pair), live, self.alike, width, mixture)
         done: dict[int, Blocks] = {}
         if cells and self.stem is not None:
             done[-1] = {"stem": self.stem(x_BTC, width)}
         for k in cells:
             done[k] = self._cell(k)(done, live, made.get(k, {}), width, mixture, mode)
         return done
-
-    def _kernels(
-        self, cells: Sequence[int], live: Mapping[Pair, Tensor | None], width: Width, mixture: Mixture
-    ) -> dict[int, dict[Pair, Together]]:
-        """For each cell the edges that are mixtures of linear ops which nothing but the sum of a node follows."""
-        channels = width if isinstance(width, int) else len(width)
-        alike: dict[tuple[Option, ...], list[tuple[Pair, Tensor]]] = {}
-        for pair, share in sorted(live.items(), key=lambda item: item[0]):
-            layer = self._cell(cells[0]).layer(pair)
-            which = weighting(layer.op, mixture)
-            if isinstance(which, Tensor) and layer.mix is weighted_sum and layer.merge and layer.merge.worthwhile:
-                alike.setdefault(layer.op.options, []).append((pair, which if share is None else which * share))
-        found: dict[int, dict[Pair, Together]] = {k: {} for k in cells}
-        for edges in alike.values():
-            groups = [list(group) for _, group in itertools.groupby((pair for pair, _ in edges), key=lambda p: p[0])]
-            layers = [self._cell(k).layer(pair) for k in cells for pair, _ in edges]
-            merge = layers[0].merge
-            assert merge is not None
-            weights = torch.stack([weights for _, weights in edges]).repeat(len(cells), 1)
-            sizes = [len(group) for group in groups] * len(cells)
-            made = merge.kernels([layer.ops for layer in layers], weights, channels, sizes)
-            for (k, group), kernels in zip(itertools.product(cells, groups), made, strict=True):
-                found[k] |= dict.fromkeys(group, (group, merge, kernels))
-        return found
 
     def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
         """Rows before the current one that the longest way through the cells reads; of any network without one."""

@@ -71,68 +71,88 @@ class _Unlag(torch.autograd.Function):
         return _Lags.apply(x[0], ctx.lags, ctx.rows), None, None  # type: ignore[no-untyped-call]
 
 
-def _depthwise(x_BTC: Tensor, taps_L: Tensor) -> Tensor:
-    """The same taps for every channel, without padding; the first is that of the first row read."""
-    x_BC1T, taps_L = x_BTC.transpose(1, 2).unsqueeze(2), taps_L.to(x_BTC.dtype)
-    kernel = taps_L.expand(x_BTC.shape[-1], 1, 1, -1).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x_BC1T, kernel, groups=x_BTC.shape[-1]).squeeze(2).transpose(1, 2)
+class _Bank:
+    """The taps of some filters, and the kernels made of them for so many channels."""
+
+    def __init__(self, taps: Sequence[Tensor]) -> None:
+        self.taps = taps
+        self.made: dict[tuple[int, torch.dtype, torch.device], list[tuple[Tensor, Tensor]]] = {}
+
+    def kernels(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Of each filter two: over the rows before, and over the rows after."""
+        key = like.shape[-1], like.dtype, like.device
+        if key not in self.made:
+            wide = [taps_L.to(like).expand(like.shape[-1], 1, 1, -1) for taps_L in self.taps]
+            form = torch.channels_last
+            self.made[key] = [
+                (k.flip(-1).contiguous(memory_format=form), k.contiguous(memory_format=form)) for k in wide
+            ]
+        return self.made[key]
+
+
+def _depthwise(x_BTC: Tensor, kernel: Tensor) -> Tensor:
+    """Every channel by itself, without padding."""
+    y_BC1T = F.conv2d(x_BTC.transpose(1, 2).unsqueeze(2), kernel, groups=len(kernel))
+    return y_BC1T.squeeze(2).transpose(1, 2)
 
 
 class _Filters(torch.autograd.Function):
-    """(B, T, C) to (F, B, R, C): of the last R rows one output for each row of taps."""
+    """(B, T, S * C) to (F * S, B, R, C): of the last R rows one output for each row of taps and each source."""
 
     @staticmethod
-    def forward(ctx: Any, x_BTC: Tensor, rows: int, *taps: Tensor) -> Tensor:
-        ctx.taps, ctx.given = taps, x_BTC.shape[1]
-        first, found = x_BTC.shape[1] - rows, []
-        for taps_L in taps:
-            lead = first - len(taps_L) + 1
-            part = x_BTC[:, lead:] if lead >= 0 else F.pad(x_BTC, (0, 0, -lead, 0))
-            found.append(_depthwise(part, taps_L.flip(0)))
+    def forward(ctx: Any, x_BTX: Tensor, rows: int, sources: int, bank: _Bank) -> Tensor:
+        ctx.bank, ctx.given, ctx.sources = bank, x_BTX.shape[1], sources
+        first, found = x_BTX.shape[1] - rows, list[Tensor]()
+        for behind, _ in bank.kernels(x_BTX):
+            lead = first - behind.shape[-1] + 1
+            part = x_BTX[:, lead:] if lead >= 0 else F.pad(x_BTX, (0, 0, -lead, 0))
+            found += _depthwise(part, behind).chunk(sources, -1)
         return torch.stack(found)
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor) -> tuple[Tensor | None, ...]:
-        x_BTC = _Unfilter.apply(g[0], ctx.given, *ctx.taps)  # type: ignore[no-untyped-call]
-        return x_BTC, None, *[None] * len(ctx.taps)
+        return _Unfilter.apply(g[0], ctx.given, ctx.sources, ctx.bank), None, None, None  # type: ignore[no-untyped-call]
 
 
 class _Unfilter(torch.autograd.Function):
     """The transpose: the filters run backwards in time, and what comes out is added up."""
 
     @staticmethod
-    def forward(ctx: Any, g_FBRC: Tensor, given: int, *taps: Tensor) -> Tensor:
-        ctx.taps, ctx.rows = taps, g_FBRC.shape[2]
+    def forward(ctx: Any, g_FBRC: Tensor, given: int, sources: int, bank: _Bank) -> Tensor:
+        ctx.bank, ctx.rows, ctx.sources = bank, g_FBRC.shape[2], sources
         first = given - ctx.rows
-        x_BTC = g_FBRC.new_zeros(g_FBRC.shape[1], given, g_FBRC.shape[3])
-        for g_BRC, taps_L in zip(g_FBRC, taps, strict=True):
-            reach = len(taps_L) - 1
-            y_BRC = _depthwise(F.pad(g_BRC, (0, 0, reach, reach)), taps_L)
+        parts = g_FBRC.unbind()
+        x_BTX = g_FBRC.new_zeros(g_FBRC.shape[1], given, sources * g_FBRC.shape[3])
+        for f, (_, ahead) in enumerate(bank.kernels(x_BTX)):
+            reach = ahead.shape[-1] - 1
+            g_BRX = torch.cat(parts[f * sources : (f + 1) * sources], -1)
+            y_BRX = _depthwise(F.pad(g_BRX, (0, 0, reach, reach)), ahead)
             late = max(0, reach - first)
-            x_BTC[:, first + late - reach :] += y_BRC[:, late:]
-        return x_BTC
+            x_BTX[:, first + late - reach :] += y_BRX[:, late:]
+        return x_BTX
 
     @staticmethod
     def backward(ctx: Any, *x: Tensor) -> tuple[Tensor | None, ...]:
-        g_FBRC = _Filters.apply(x[0], ctx.rows, *ctx.taps)  # type: ignore[no-untyped-call]
-        return g_FBRC, None, *[None] * len(ctx.taps)
+        return _Filters.apply(x[0], ctx.rows, ctx.sources, ctx.bank), None, None, None  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """Of edges that leave one node, in their order.
+    """Of edges that run together, source by source.
 
     Attributes:
-        kernel_ECX: merged kernels (C, K * C); none where no op mixes channels.
-        bias_EC: merged biases.
-        share_EF: what each edge takes of the filters, and of the other ops without weights.
+        sources: nodes that the edges leave, each of them to the same nodes.
+        kernel_YX: merged kernels, (nodes * C, lags * sources * C); none where no op mixes channels.
+        bias_Y: merged biases.
+        share_NF: what each node takes of the filters, and of the other ops without weights, of each source.
         free: those ops.
         rest: the ops of each edge that run by themselves, with their weights.
     """
 
-    kernel_ECX: Tensor | None
-    bias_EC: Tensor | None
-    share_EF: Tensor | None
+    sources: int
+    kernel_YX: Tensor | None
+    bias_Y: Tensor | None
+    share_NF: Tensor | None
     free: Sequence[Op]
     rest: Sequence[Sequence[tuple[Tensor, Op]]]
 
@@ -152,7 +172,7 @@ class Merge:
         carrying = {name: taps for name, op in ops.items() if (taps := op.carrying_taps()) is not None}
         self.inside = [n for n, taps in carrying.items() if set(taps.nonzero().flatten().tolist()) <= set(self.lags)]
         self.filters = [name for name in carrying if name not in self.inside]
-        self.taps = [carrying[name] for name in self.filters]
+        self.bank = _Bank([carrying[name] for name in self.filters])
         own = [lag for name in self.mixing for lag in ops[name].lags]
         self.place_KL = torch.tensor([[float(a == b) for b in self.lags] for a in own])
         self.inside_OL = torch.zeros(len(names), len(self.lags))
@@ -177,13 +197,13 @@ class Merge:
         return len(self.mixing) + len(self.inside) + len(self.filters) > 1
 
     def kernels(
-        self, edges: Sequence[Mapping[str, Op]], weight_EO: Tensor, channels: int, groups: Sequence[int]
+        self, edges: Sequence[Mapping[str, Op]], weight_EO: Tensor, channels: int, groups: Sequence[tuple[int, int]]
     ) -> list[Kernels]:
         """The merged kernels of edges under the weights of their ops; differentiable in both.
 
         Args:
-            edges: the ops of each edge, those that leave one node next to each other.
-            groups: how many leave each node.
+            edges: the ops of each edge, those of a group next to each other, and in there source by source.
+            groups: of those that run together, the number of nodes that they leave, and that they enter.
         """
         own, biases = [], []
         for name in self.mixing:
@@ -193,6 +213,7 @@ class Merge:
             own.append(weight_ECIK * share_E[:, None, None, None])
             if bias_EC is not None:
                 biases.append(bias_EC * share_E[:, None])
+        sizes = [sources * nodes for sources, nodes in groups]
         none: Sequence[None] = [None] * len(groups)
         kernels: Sequence[Tensor | None] = none
         bias: Sequence[Tensor | None] = none
@@ -201,42 +222,52 @@ class Merge:
             kernel_ECIL = torch.cat(own, -1) @ self.place_KL.to(weight_EO)
             if self.inside:
                 taps_EL = weight_EO @ self.inside_OL.to(weight_EO)
-                kernel_ECIL = torch.addcmul(
-                    kernel_ECIL, torch.eye(channels).to(weight_EO)[:, :, None], taps_EL[:, None, None]
-                )
-            kernels = torch.split(kernel_ECIL.transpose(-1, -2).flatten(2), list(groups))
+                eye_CI1 = torch.eye(channels).to(weight_EO)[:, :, None]
+                kernel_ECIL = torch.addcmul(kernel_ECIL, eye_CI1, taps_EL[:, None, None])
+            kernels = [
+                part_ECIL.unflatten(0, group).permute(1, 2, 4, 0, 3).flatten(2).flatten(0, 1)  # type: ignore[no-untyped-call]
+                for part_ECIL, group in zip(torch.split(kernel_ECIL, sizes), groups, strict=True)
+            ]
         if biases:
-            bias = torch.split(torch.stack(biases).sum(0), list(groups))
+            bias = [
+                part_EC.unflatten(0, group).sum(0).flatten()  # type: ignore[no-untyped-call]
+                for part_EC, group in zip(torch.split(torch.stack(biases).sum(0), sizes), groups, strict=True)
+            ]
         if self.filters or self.free:
-            shares = torch.split(weight_EO @ self.once_OF.to(weight_EO), list(groups))
+            shares = [
+                part_EF.unflatten(0, group).permute(1, 2, 0).flatten(1)  # type: ignore[no-untyped-call]
+                for part_EF, group in zip(
+                    torch.split(weight_EO @ self.once_OF.to(weight_EO), sizes), groups, strict=True
+                )
+            ]
         rest = [
             [(weight_O[self.at[n]], ops[n]) for n in self.rest] for ops, weight_O in zip(edges, weight_EO, strict=True)
         ]
-        ends = list(itertools.accumulate(groups))
+        free, ends = [edges[0][name] for name in self.free], list(itertools.accumulate(sizes))
         return [
-            Kernels(k, b, s, [edges[0][name] for name in self.free], rest[end - size : end])
-            for k, b, s, end, size in zip(kernels, bias, shares, ends, groups, strict=True)
+            Kernels(group[0], k, b, s, free, rest[end - size : end])
+            for group, k, b, s, end, size in zip(groups, kernels, bias, shares, ends, sizes, strict=True)
         ]
 
-    def run(self, x_BTC: Tensor, made: Kernels, width: Width, rows: int) -> list[Tensor]:
-        """What the ops of each edge make of the same input, in its last rows."""
-        edges: list[Tensor] = []
-        channels = x_BTC.shape[-1]
-        if made.kernel_ECX is not None:
-            lagged = _Lags.apply(x_BTC, self.lags, rows)  # type: ignore[no-untyped-call]
-            bias = None if made.bias_EC is None else made.bias_EC.flatten()
-            y_BTX = F.linear(lagged, made.kernel_ECX.flatten(0, 1), bias)
-            edges = list(y_BTX.unflatten(-1, (-1, channels)).unbind(-2))  # type: ignore[no-untyped-call]
-        if made.share_EF is not None:
-            once = [torch.stack([op(x_BTC, channels)[:, -rows:] for op in made.free])] if made.free else []
-            if self.taps:
-                taps = [taps.to(x_BTC.device) for taps in self.taps]
-                once.append(_Filters.apply(x_BTC, rows, *taps))  # type: ignore[no-untyped-call]
-            z_FBTC = torch.cat(once[::-1]) if len(once) > 1 else once[0]
-            y_EBTC = (made.share_EF @ z_FBTC.flatten(1)).view(-1, *z_FBTC.shape[1:])
-            edges = [a + b for a, b in zip(edges, y_EBTC.unbind(), strict=True)] if edges else list(y_EBTC.unbind())
-        edges = [gate(y_BTC, width) for y_BTC in edges]
+    def run(self, x_BTX: Tensor, made: Kernels, width: Width, rows: int) -> list[Tensor]:
+        """What reaches each node, in its last rows, of sources whose channels stand side by side."""
+        nodes: list[Tensor] = []
+        channels = x_BTX.shape[-1] // made.sources
+        if made.kernel_YX is not None:
+            lagged = _Lags.apply(x_BTX, self.lags, rows)  # type: ignore[no-untyped-call]
+            y_BTX = F.linear(lagged, made.kernel_YX, made.bias_Y)
+            nodes = list(y_BTX.unflatten(-1, (-1, channels)).unbind(-2))  # type: ignore[no-untyped-call]
+        each = x_BTX.chunk(made.sources, -1) if made.free or self.rest else ()
+        if made.share_NF is not None:
+            once = [_Filters.apply(x_BTX, rows, made.sources, self.bank)] if self.filters else []  # type: ignore[no-untyped-call]
+            if made.free:
+                once.append(torch.stack([op(x_BTC, channels)[:, -rows:] for op in made.free for x_BTC in each]))
+            z_FBTC = torch.cat(once) if len(once) > 1 else once[0]
+            y_NBTC = (made.share_NF @ z_FBTC.flatten(1)).view(-1, *z_FBTC.shape[1:])
+            nodes = [a + b for a, b in zip(nodes, y_NBTC.unbind(), strict=True)] if nodes else list(y_NBTC.unbind())
+        nodes = [gate(y_BTC, width) for y_BTC in nodes]
         for e, rest in enumerate(made.rest):
+            source, node = divmod(e, len(nodes))
             for weight, op in rest:
-                edges[e] = edges[e] + weight * op(x_BTC, width)[:, -rows:]
-        return edges
+                nodes[node] = nodes[node] + weight * op(each[source], width)[:, -rows:]
+        return nodes

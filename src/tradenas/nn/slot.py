@@ -175,7 +175,7 @@ class Branches:
     def merged(self, x_BTC: Tensor, which: Tensor, width: Width) -> Tensor:
         """The mixture of the ops of a layer that `merges`."""
         assert self.layer.merge is not None
-        (made,) = self.layer.merge.kernels([self.layer.ops], which[None], x_BTC.shape[-1], [1])
+        (made,) = self.layer.merge.kernels([self.layer.ops], which[None], x_BTC.shape[-1], [(1, 1)])
         return self.layer.merge.run(x_BTC, made, width, x_BTC.shape[-2])[0]
 
     def name(self, option: int) -> str:
