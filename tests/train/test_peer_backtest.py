@@ -1,9 +1,9 @@
 """Our backtest against an independent one, `bt` (MIT, event-driven), on strategies that flip, hold and go flat.
 
 `bt` is told what a broker would be told: the fraction of capital to hold from the open after the decision on.  It keeps
-accounts in cash and units, pays fees on the traded value and compounds; ours is a sum over rows.  Per bar both must give
-the same return: before costs to rounding, after costs up to terms of second order (fees on a value that has moved by a
-bar's return since capital was last counted).
+accounts in cash and units, pays fees on the traded value and compounds; ours is a sum over rows.  Both must give the
+same return per bar: before costs to rounding, after costs up to terms of second order (fees on a value that has moved
+by a bar's return since capital was last counted).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def theirs(bt, candles, position, costs, delay=1):
 @pytest.mark.parametrize("kind", ["flips", "held", "part"])
 def test_before_costs_every_bar_agrees_to_rounding(bt, candles, positions, kind):
     position = positions[kind]
-    assert 5 < (np.diff(position) != 0).sum()
+    assert (np.diff(position) != 0).sum() > 5
     mine = ours(candles, position, FREE).gross_NT[0]
     peer = theirs(bt, candles, position, FREE)
     assert peer[2:] == pytest.approx(mine[:-2], abs=1e-10)  # earned from the open of t + 1 to that of t + 2
