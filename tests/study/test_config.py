@@ -155,3 +155,11 @@ def test_the_champion_is_not_chosen_by_loss():
     with pytest.raises(ConfigError, match="metric: got loss"):
         read_config({"metric": "loss"})
     assert read_config({"rank_by": "loss"}).rank_by == "loss"
+
+
+def test_ops_that_mix_markets_need_several():
+    space = {"kind": "chain", "ops": ["dense", "leader", "market"]}
+    with pytest.raises(ConfigError, match=r"space.ops: got leader, market in a study of one .* data.symbols"):
+        read_config({"space": space})
+    several = read_config({"space": space, "data": {"source": "planted:leader", "symbols": "all"}})
+    assert several.space.ops == ("dense", "leader", "market")

@@ -33,9 +33,10 @@ class Cell(Blueprint):
         nodes: nodes after the inputs.
         take: nodes that each of them takes; 0 takes all (NAS-Bench-201, arXiv:2001.00326).
         output: `all` nodes after the inputs side by side (DARTS), or the `last` node.
-        ops: on offer on each edge.  `zero` passes nothing: an edge with it is pruned.  The memory of ops adds up along
-            the longest way through all cells, and every search reads that much history: a long op on every edge of
-            many cells is dear.
+        ops: on offer on each edge; in a study of several markets also those that mix them: `cross_attention`,
+            `correlation`, `leader`, `market`, `relative`.  `zero` passes nothing: an edge with it is pruned.  The
+            memory of ops adds up along the longest way through all cells, and every search reads that much history: a
+            long op on every edge of many cells is dear.
         widths: channels of every node.
         activations: what follows an op that is linear and has weights.
         norms: what follows an op that has weights.

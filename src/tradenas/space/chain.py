@@ -24,8 +24,10 @@ class Chain(Blueprint):
 
     Args:
         depths: numbers of layers on offer.
-        ops: operations on offer in every layer; see `tradenas.nn.ops`.  The first layer has weights where it has a
-            choice: it turns features into channels, and cropping features by their order means nothing.
+        ops: operations on offer in every layer; see `tradenas.nn.ops`.  A study of several markets may name those that
+            mix them: `cross_attention`, `correlation`, `leader`, `market`, `relative`.  The first
+            layer has weights where it has a choice: it turns features into channels, and cropping features by their
+            order means nothing.
         widths: channels after a layer.
         activations: what follows an op that is linear and has weights.
         norms: `none`, `layer` (per row, streamable) or `batch` (over rows; ranking recalibrates it per subnet).

@@ -31,7 +31,7 @@ from tradenas.search.methods import Sandwich
 from tradenas.search.parts.causes import CauseBudget
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.standalone import Standalone
-from tradenas.space import BLUEPRINTS, Architecture, Blueprint, Chain
+from tradenas.space import BLUEPRINTS, CROSS_ASSET, Architecture, Blueprint, Chain
 from tradenas.study.full_size import enlarged, enlarged_space
 from tradenas.study.regimes import RegimeConfig
 from tradenas.train.backtest import Costs, Rule
@@ -59,7 +59,7 @@ class DataConfig:
         symbol: which market of a source that holds several, where one is studied.
         symbols: which markets are studied together, as one portfolio: a list of names, or `all` that the source holds.
             The source is then a file with a symbol column, a name with `{symbol}` in it for a file a market, or
-            `planted:lead_lag`.  Candles are laid onto the union of their times; see `[portfolio]`.
+            `planted:lead_lag` or `planted:leader`.  Candles are laid onto the union of their times; see `[portfolio]`.
         resample: minutes of the candles to make out of the file's, e.g. 60; 0 takes them as they are.
         bars: number of candles of a planted market.
         seed: of a planted market.
@@ -297,6 +297,14 @@ class StudyConfig:
                 got=f"several markets with {'regimes' if self.regimes.enabled else 'target.kind volatility'}",
                 expected="one market: regimes, and the mean of a volatility, are those of a single one",
                 fix="set data.symbol, or do without",
+            )
+        mixing = [op for op in getattr(self.space, "ops", ()) if op in CROSS_ASSET]
+        if mixing and not self.data.symbols:
+            raise ConfigError(
+                "space.ops",
+                got=f"{', '.join(mixing)} in a study of one market",
+                expected="several markets for ops that mix them",
+                fix="name the markets in data.symbols, or take these ops out",
             )
         for name in self.space.blocks:
             TRANSFORMS[name]
