@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from conformance.test_methods import CHOICES, SPACES, small
 from search.worlds import Told, market, task
 from tradenas.search.base import METHODS, run_search
+from tradenas.search.parts.repairs import refit_head
 from tradenas.train.panel import Panel
 
 
@@ -48,3 +50,14 @@ def test_it_searches_two_markets_at_once(kind, tmp_path):
     assert candidates
     assert all(np.isfinite(list(c.scores.values())).all() for c in candidates)
     assert len({c.scores["ic"] for c in candidates}) > 1
+
+
+def test_a_head_is_refitted_on_a_panel_as_on_its_market():
+    choices = CHOICES
+    tasks = [task(choices=choices, data=data) for data in (market(), panel(market()))]
+    architecture = choices.sample(np.random.default_rng(3))
+    shared = tasks[0].network()
+    head = shared.inherit(choices.fix(architecture)).heads[str(architecture["depth"])].weight
+    fitted = [refit_head(one, shared, architecture).heads[str(architecture["depth"])].weight for one in tasks]
+    assert torch.equal(*fitted)
+    assert not torch.equal(fitted[0], head)

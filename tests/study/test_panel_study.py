@@ -18,10 +18,12 @@ from tradenas.cli.app import app
 from tradenas.data import write_candles
 from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError, FolderError
+from tradenas.events import Events
 from tradenas.report import VerdictBox, load_record, write_report
 from tradenas.study import Study, judging, retraining, searching
 from tradenas.study.config import read_config
-from tradenas.study.market import load_markets
+from tradenas.study.folder import RunFolder
+from tradenas.study.market import load_markets, prepare
 from tradenas.train.panel import Panel
 from tradenas.train.store import load_dataset
 
@@ -95,8 +97,9 @@ def test_the_box_says_how_many_markets_there_are(done):
 
 def test_a_portfolio_of_one_market_is_the_study_of_that_market(tmp_path):
     name = "PLANTED-LEAD-LAG"
-    one = Study.of(tiny(data={**PAIR, "symbols": (), "symbol": name}, trials=LESS)).run(tmp_path / "one")
-    two = Study.of(tiny(data={**PAIR, "symbols": [name]}, trials={**LESS, "baselines": ["flat"]})).run(tmp_path / "two")
+    less = {**LESS, "baselines": ["flat"]}
+    one = Study.of(tiny(data={**PAIR, "symbols": (), "symbol": name}, trials=less)).run(tmp_path / "one")
+    two = Study.of(tiny(data={**PAIR, "symbols": [name]}, trials=less)).run(tmp_path / "two")
     want, got = (facts(d.folder, "search/candidates.json") for d in (one, two))
     assert kill._timeless(want) == kill._timeless(got)
     ours, theirs = (facts(d.folder, "retrain/strategies.json")["strategies"] for d in (one, two))
@@ -107,34 +110,51 @@ def test_a_portfolio_of_one_market_is_the_study_of_that_market(tmp_path):
         assert mine["seeds"] == other["seeds"]
 
 
-@pytest.mark.parametrize("place", ["supernet epoch", "retrain", "vault"])
-def test_a_study_that_is_cut_short_goes_on_to_the_same_bits(tmp_path, monkeypatch, place):
+def test_a_study_cut_short_in_every_stage_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     study = tiny(data=PAIR, trials={**LESS, "baselines": ["flat"], "seeds": 1})
     whole = Study.of(study).run(tmp_path / "whole")
+    plain = type(read_config(study).search).epoch
 
     def cut(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        if place == "supernet epoch":
-            method = type(read_config(study).search)
-            plain = method.epoch
+    def epoch(self, task, state, number):
+        return cut() if number == 2 else plain(self, task, state, number)
 
-            def epoch(self, task, state, number):
-                return cut() if number == 2 else plain(self, task, state, number)
-
-            patch.setattr(method, "epoch", epoch)
-            patch.setattr(searching, "run_search", partial(searching.run_search, save_every_s=0.0))
-        elif place == "retrain":
-            patch.setattr(retraining, "write_daily", cut)
-        else:
-            patch.setattr(judging, "ruled", cut)
-        with pytest.raises(KeyboardInterrupt):
-            Study.of(study).run(tmp_path / "cut")
+    monkeypatch.setattr(searching, "run_search", partial(searching.run_search, save_every_s=0.0))
+    for place, name, by in (
+        (type(read_config(study).search), "epoch", epoch), (retraining, "write_daily", cut), (judging, "ruled", cut),
+    ):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, by)
+            with pytest.raises(KeyboardInterrupt):
+                Study.of(study).run(tmp_path / "cut")
     folder = next((tmp_path / "cut").iterdir())
     assert not (folder / "verdict.json").exists()
     Study.resume(folder)
     assert kill.content(folder) == kill.content(whole.folder)
+
+
+def test_a_portfolio_by_inverse_volatility_trades_its_shares_and_baselines_know_the_volatility(tmp_path):
+    study = {
+        **tiny(data=PAIR, trials={**LESS, "seeds": 1, "baselines": ["hold", "reversal"]}),
+        "portfolio": {"weights": "inverse_volatility", "rebalance": 12},
+        "rule": {"kind": "volatility_target"},
+    }
+    done = Study.of(study).run(tmp_path)
+    rows = {r["name"]: r for r in facts(done.folder, "retrain/strategies.json")["strategies"]}
+    assert {"finalist 1", "hold", "reversal"} == set(rows)  # a baseline that cannot be traded would be missing
+    assert facts(done.folder, "data.json")["portfolio"] == {"weights": "inverse_volatility", "rebalance": 12}
+    hold = rows["hold"]["markets"]["vault"]
+    assert all(m["turnover_per_day"] * m["days"] > 1.2 for m in hold)  # in, out, and the shares between
+
+
+def prepared(study, base, runs):
+    """The first stage alone."""
+    config = read_config(study)
+    folder = RunFolder.create(runs, config, base=base, command="test")
+    prepare(folder, config, Events(), base=base)
+    return folder
 
 
 def test_a_file_for_each_market_is_a_source(tmp_path):
@@ -151,16 +171,15 @@ def test_a_file_for_each_market_is_a_source(tmp_path):
 
 
 def test_a_run_is_not_gone_on_with_under_other_candles(tmp_path):
-    world = planted("lead_lag", bars=1800)
-    for own in (world.candles, *world.others):
+    for own in (planted("lead_lag", bars=1800).candles, *planted("lead_lag", bars=1800).others):
         write_candles(own, tmp_path / f"{own.symbol}.parquet")
-    study = tiny(data={**PAIR, "source": "{symbol}.parquet"}, trials={**LESS, "baselines": ["flat"]})
-    done = Study(config=read_config(study), base=tmp_path).run(tmp_path / "runs")
-    (done.folder / "verdict.json").unlink()
+    study = tiny(data={**PAIR, "source": "{symbol}.parquet"})
+    before = prepared(study, tmp_path, tmp_path / "runs").data.read_bytes()
+    assert prepared(study, tmp_path, tmp_path / "runs").data.read_bytes() == before
     other = planted("lead_lag", bars=1800, seed=9).others[0]
     write_candles(other, tmp_path / f"{other.symbol}.parquet")
     with pytest.raises(FolderError, match="other content"):
-        Study(config=read_config(study), base=tmp_path).run(tmp_path / "runs")
+        prepared(study, tmp_path, tmp_path / "runs")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +202,7 @@ def test_a_market_listed_too_late_is_refused(tmp_path):
     write_candles(replace(world.others[0], symbol="B")[900:], tmp_path / "B.parquet")
     study = tiny(data={"source": "{symbol}.parquet", "symbols": ["A", "B"]})
     with pytest.raises(ConfigError, match=r"data\.symbols, B"):
-        Study(config=read_config(study), base=tmp_path).run(tmp_path / "runs")
+        prepared(study, tmp_path, tmp_path / "runs")
 
 
 def test_studies_of_one_market_keep_their_name():
