@@ -3,7 +3,7 @@
     python benchmarks/leader.py --seeds 10
 
 The world is `planted_panel`: who leads is drawn; nothing else forecasts anything, so a space of per-asset ops has an
-oracle of 0.  The network is one small cell (two nodes, each takes one way), whose edges choose among per-asset and
+oracle of 0.  The network is one small cell (`--nodes`, each takes one way), whose edges choose among per-asset and
 cross-asset ops; its input filters see one row, so that an op has to remember.  Every method has the same epochs over
 the same rows, ranks 16 paths, and what it puts first is trained from fresh weights and judged on rows after.
 
@@ -47,10 +47,9 @@ from tradenas.train.panel import Panel
 PER_ASSET = ("skip", "dense", "conv3", "ema4", "difference")
 CROSS = ("cross_attention", "correlation", "leader", "market")
 SMALL = {
-    "cells": (1,), "inputs": 1, "nodes": 2, "take": 1, "widths": (8,), "lookbacks": (1,), "transforms": ("zscore",),
+    "cells": (1,), "inputs": 1, "take": 1, "widths": (8,), "lookbacks": (1,), "transforms": ("zscore",),
     "norms": ("none",), "activations": ("tanh",),
 }  # fmt: skip
-BOTH, ALONE = Cell(ops=PER_ASSET + CROSS, **SMALL), Cell(ops=PER_ASSET, **SMALL)
 INDICATORS = ("log_return_1", "range_1", "volume_ratio_20")
 GAP = 40
 
@@ -99,7 +98,13 @@ def searched(kind: str, cell: Cell, a: Arena, seed: int, arguments: argparse.Nam
     scorer = Scorer(evaluator=evaluator, metric="ic", on_trial=lambda *_: None)
     task = Task(space=cell.space(a.data.indicators), data=a.data, train=a.train, scorer=scorer, seed=seed)
     name, _, text = kind.partition(":")
-    settings = {"find": Uniform(), "num_ranked": 16, "supernets": 1, "parsimony": 0.0, **json.loads(text or "{}")}
+    settings = {
+        "find": Uniform(),
+        "num_ranked": min(16, cell.space().size()),
+        "supernets": 1,
+        "parsimony": 0.0,
+        **json.loads(text or "{}"),
+    }
     if issubclass(METHODS[name], Differentiable):
         default: Alphas = METHODS[name]().alphas  # type: ignore[attr-defined]
         settings |= {"alphas": type(default)(**{**vars(default), "lr": arguments.alpha_lr}), "eigenvalue_every": 0}
@@ -177,6 +182,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=0.25)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--fit-epochs", type=int, default=10)
+    parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--lr", type=float, default=1e-2)
     parser.add_argument("--alpha-lr", type=float, default=3e-2)
@@ -184,8 +190,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     last = arguments.methods[-1]
-    wanted = [(kind, kind, BOTH) for kind in [*arguments.methods, "leader alone"]] + [
-        (f"{last}, per asset", last, ALONE)
+    both, alone = (Cell(ops=ops, nodes=arguments.nodes, **SMALL) for ops in (PER_ASSET + CROSS, PER_ASSET))
+    wanted = [(kind, kind, both) for kind in [*arguments.methods, "leader alone"]] + [
+        (f"{last}, per asset", last, alone)
     ]
     found: dict[str, list[dict]] = {name: [] for name, _, _ in wanted}
     for seed in range(arguments.seeds):  # what is there when time runs out is a table
