@@ -79,6 +79,25 @@ def test_causes_and_every_supernet_are_in_the_record(done):
         assert all("ic" in t.scores for t in looks)
 
 
+def test_losses_alone_are_of_the_rows_that_rank(done, bench):
+    """By hand, from the signals of a training on disk: the same rows and units as the supernet's losses."""
+    from tradenas.study.coupling import trainings_alone
+    from tradenas.study.searching import evaluator_of, search_fold
+
+    data = cut(bench.data, bench.zones.search.stop)
+    evaluator, rows = evaluator_of(bench.config, bench.zones, data), search_fold(bench.config, bench.zones).valid.slice
+    with Ledger(done / "ledger.db") as ledger:
+        trials = {t.key: t.scores["loss"] for t in ledger.trials("coupling")}
+    some = next(c.architecture for c in found(bench.folder) if f"{c.architecture.digest}/0" in trials)
+    spec = trainings_alone(bench, [some])[some, 0]
+    signal_T = np.load(bench.jobs_folder / spec.id / "valid.npy")
+    reach = json.loads((bench.jobs_folder / spec.id / "result.json").read_text())["result"]["reach"]
+    kept_T = data.learnable(reach)[rows]
+    label_T = evaluator.objective.labels(data)[rows]
+    said_T = signal_T / (data.volatility_T[rows] * evaluator.objective.scale)
+    assert trials[f"{some.digest}/0"] == pytest.approx(np.mean((said_T - label_T)[kept_T] ** 2), rel=1e-4)
+
+
 def test_it_is_the_supernet_that_ranked(done, bench):
     """The restored weights score the candidates to the bit as they did in the search."""
     task = task_of(bench.config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None)

@@ -65,9 +65,8 @@ def couple(bench: Bench) -> dict[str, Any]:
             except DivergedError as error:
                 trials.append(Trial(stage="coupling", key=key, digest=candidate.architecture.digest, error=str(error)))
                 continue
-            scores = {k: v for k, v in scores.items() if np.isfinite(v)}
-            if outcome.result is not None:
-                scores["loss"] = min(log.get("valid_loss", log["loss"]) for log in outcome.result["history"])
+            heard = evaluator.known(voice.signal_T, voice.scale, reach=voice.reach)  # on the rows that rank, as paths
+            scores = {k: v for k, v in (scores | heard.losses).items() if np.isfinite(v)}
             trials.append(
                 Trial(stage="coupling", key=key, digest=candidate.architecture.digest, seed=seed, scores=scores)
             )
