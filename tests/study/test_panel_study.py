@@ -20,7 +20,7 @@ from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError, FolderError
 from tradenas.events import Events
 from tradenas.report import VerdictBox, load_record, write_report
-from tradenas.study import Study, judging, retraining, searching
+from tradenas.study import Study, StudyResult, judging, retraining, searching
 from tradenas.study.config import read_config
 from tradenas.study.folder import RunFolder
 from tradenas.study.market import load_markets, prepare
@@ -79,6 +79,15 @@ def test_the_portfolio_is_the_sum_of_its_markets(done):
     for row in rows:
         told = nets.filter(pl.col("name") == row["name"])["net"][0]
         assert told == pytest.approx(row["vault"]["total_net"], abs=1e-12)
+
+
+def test_a_result_gives_its_markets_as_a_table(done):
+    table = StudyResult.load(done).markets()
+    rows = facts(done, "retrain/strategies.json")["strategies"]
+    assert len(table) == len(rows) * 2 * 2
+    for row in rows:
+        own = table.filter((pl.col("name") == row["name"]) & (pl.col("zone") == "vault"))
+        assert own["total_net"].sum() == pytest.approx(row["vault"]["total_net"], abs=1e-12)
 
 
 def test_the_page_has_a_row_for_each_market(done):

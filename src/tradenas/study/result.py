@@ -62,6 +62,22 @@ class StudyResult:
         ]
         return pl.DataFrame(rows, infer_schema_length=None)
 
+    def markets(self) -> pl.DataFrame:
+        """A row for each strategy, zone and market of a portfolio: `name, kind, zone, symbol`, then its figures there.
+
+        Nets and turnovers of a strategy add up to the portfolio's.  No rows for a study of one market.
+        """
+        import polars as pl
+
+        told = read_json(RunFolder(self.folder).strategies)["strategies"]
+        rows = [
+            {"name": row["name"], "kind": row["kind"], "zone": zone, **market}
+            for row in told
+            for zone, markets in row.get("markets", {}).items()
+            for market in markets
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
     def daily(self) -> pl.DataFrame:
         """Daily P&L as a share of capital: `zone, name, day` (UTC date), `net, gross, turnover`."""
         import polars as pl
