@@ -22,9 +22,9 @@ from tradenas.search.methods.darts_minus import AuxiliarySkip
 from tradenas.search.methods.gdas import drawn_alone
 from tradenas.search.methods.pcdarts import Partial, shuffled
 from tradenas.search.parts import differentiable
-from tradenas.search.parts.differentiable import discretised, sampled
 from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.learner import Alphas, Learner
+from tradenas.search.parts.readout import discretised, sampled
 from tradenas.search.parts.relaxation import alphas_for
 from tradenas.seeds import rng_for
 from tradenas.space import Cell

@@ -36,8 +36,9 @@ from tradenas.nn.mixture import Weighting
 from tradenas.nn.slot import Branch, Branches, Mix, weighted_sum
 from tradenas.search.base import METHODS, Task
 from tradenas.search.parts.bilevel import Tensors
-from tradenas.search.parts.differentiable import Differentiable, discretised
+from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.learner import Alphas, AlphaState
+from tradenas.search.parts.readout import discretised
 from tradenas.search.parts.relaxation import strongest
 from tradenas.search.parts.sizes import is_op
 from tradenas.search.parts.supernet import SupernetState

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,19 +35,20 @@ from tradenas.search.parts.find import Finder
 from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.perturbation import CITATION, Tuning, as_weights, due, in_order, needed
-from tradenas.search.parts.relaxation import discretise, edge_strengths, softmax
+from tradenas.search.parts.readout import discretised, left_out, sampled
+from tradenas.search.parts.relaxation import softmax
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_travel
 from tradenas.search.parts.uniform import Uniform
 from tradenas.seeds import rng_for, seed_for
-from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace, draw
+from tradenas.space import Architecture, Choice, Option, SearchSpace
 from tradenas.splits import Fold, Span, holdout
 from tradenas.train.evaluate import merit
 from tradenas.train.loop import Pass, Plan, optimizer_for
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch, Segments
 
-__all__ = ["Differentiable", "discretised", "sampled"]
+__all__ = ["Differentiable"]
 
 #: Distance between two alphas from which on the one has seven times the weight of the other.
 SAYS_SOMETHING = 2.0
@@ -377,48 +377,10 @@ class Differentiable(OneShot):
             scores = scorer.mixture(network, {**now, choice.name: weights_O}, architecture, look=look)
             return merit(scores, scorer.metric)
 
-        kept = needed(choice, now[choice.name], judge, leave_out=_left_out(state.space))
+        kept = needed(choice, now[choice.name], judge, leave_out=left_out(state.space))
         learner.decided[choice.name] = list(kept)
 
 
 def _endless(segments: Segments, targets: int, seed: int, epoch: int) -> Iterator[Batch]:
     for again in itertools.count():
         yield from segments.epoch(rng_for(seed, "alphas", "batches", epoch, again), targets=targets)
-
-
-def _left_out(space: SearchSpace) -> tuple[str, ...]:
-    """`zero` is left out of the choice where nodes choose their ways in: a way not taken is zero already (DARTS)."""
-    return ("zero",) if any(c.take > 1 for c in space.choices) else ()
-
-
-def discretised(space: SearchSpace, weights: Mapping[str, Tensor]) -> Architecture:
-    """The strongest option everywhere; a node keeps the ways in whose strongest op is strongest.
-
-    Weights of a choice of several options, where there are any, multiply the strengths of its ways.
-    """
-    out = _left_out(space)
-    single = {n: w for n, w in weights.items() if space[n].take == 1}
-    ways = edge_strengths(space, single, leave_out=out)
-    ways = {n: w * weights[n] if n in weights else w for n, w in ways.items()}
-    return discretise(space, single | ways, leave_out=out)
-
-
-def sampled(space: SearchSpace, weights: Mapping[str, Tensor], rng: np.random.Generator) -> Architecture:
-    """An architecture whose every choice is drawn with chances in proportion to its weights."""
-    out = _left_out(space)
-    single = {n: w for n, w in weights.items() if space[n].take == 1}
-    ways = edge_strengths(space, single, leave_out=out)
-
-    def pick(choice: Choice) -> Picked:
-        if choice.name not in single and choice.name not in ways:
-            return draw(choice, rng)
-        known = single.get(choice.name, ways.get(choice.name))
-        assert known is not None
-        p = known.detach().cpu().double().numpy().copy()
-        closed = [o in out for o in choice.options]
-        p[closed] = 0.0 if not all(closed) else p[closed]
-        taken = rng.choice(len(p), size=choice.take, replace=False, p=(p + 1e-12) / (p + 1e-12).sum())
-        options = tuple(choice.options[i] for i in sorted(taken.tolist()))
-        return options if choice.take > 1 else options[0]
-
-    return space.walk(pick)
