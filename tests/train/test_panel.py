@@ -170,6 +170,27 @@ def test_candles_after_a_row_of_any_market_change_nothing_up_to_it() -> None:
                     np.testing.assert_array_equal(getattr(mine, name), getattr(whole, name)[:stop])
 
 
+def test_features_after_a_row_of_any_market_change_no_signal_up_to_it(pair: Panel) -> None:
+    """Of a network whose ops mix the markets, streamed in cuts that do not fall on that row."""
+    space = Chain(
+        depths=(2,), ops=("leader", "cross_attention"), widths=(4,), lookbacks=(5,), norms=("layer",), dropouts=(0.0,),
+        transforms=("raw",),
+    ).space(dict.fromkeys(NAMES, "returns"))  # fmt: skip
+    network = Network(space, pair.layout, seed=2).eval()
+    path, reach, cut = hard(space, space.sample(np.random.default_rng(4))), network.reach(), 450
+    with torch.no_grad():  # a leader says nothing before it has learnt
+        for name, weight in network.named_parameters():
+            if name.endswith(("up", "down")):
+                weight.copy_(torch.linspace(0.1, 1.0, weight.numel()).view_as(weight))
+    want = stream(network, torch.from_numpy(pair.x_ATF), path, VALID, reach=reach, chunk=64)
+    for market_ in range(2):
+        other = pair.x_ATF.copy()
+        other[market_, cut:] = np.random.default_rng(5).standard_normal(other[market_, cut:].shape)
+        got = stream(network, torch.from_numpy(other), path, VALID, reach=reach, chunk=64)
+        np.testing.assert_array_equal(got[:, : cut - VALID.start], want[:, : cut - VALID.start])
+        assert all((got[a, cut - VALID.start :] != want[a, cut - VALID.start :]).any() for a in range(2))
+
+
 def test_inverse_volatility_follows_volatility_among_those_that_are_ready() -> None:
     panel = together(market(1), market(2)[200:], portfolio=Portfolio(weights="inverse_volatility", rebalance=10))
     for row in (215, 305, 445, 599):
