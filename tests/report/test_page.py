@@ -20,6 +20,7 @@ from tradenas.report.formulas import FORMULAS
 from tradenas.report.html import render
 from tradenas.report.record import load_record
 from tradenas.report.returns import cell, daily_csv
+from tradenas.report.sections.parts import table
 from tradenas.report.summary import summary
 from tradenas.report.write import write_report
 
@@ -108,6 +109,12 @@ def test_the_page_needs_nothing_from_outside(record):
     text = render(record)
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|src=|<link|<img|<iframe", text)
     assert len(text) < 1_000_000
+
+
+def test_no_heading_of_a_table_is_empty():
+    text = table("what", ["name", "value", ""], [["a", 1, "b"]])
+    assert text.count("<th ") == 3  # two columns and a row
+    assert "<td></td>" in text
 
 
 def test_only_the_one_script_may_run(record):

@@ -81,7 +81,9 @@ def table(
     """A table in a box that scrolls by itself; columns in `text` hold words, others numbers; the first names a row."""
     words = frozenset(text)
     kind = [None if i in words else "num" for i in range(len(header))]
-    head = el("tr", *(el("th", name, scope="col", class_=kind[i]) for i, name in enumerate(header)))
+    head = el(
+        "tr", *(el("th", name, scope="col", class_=kind[i]) if name else el("td") for i, name in enumerate(header))
+    )
     body = []
     for number, row in enumerate(rows):
         cells = [
