@@ -36,7 +36,7 @@ def audit(record: RunRecord) -> Section:
         ("Repairs", repairs),
         ("Target", aim),
         *([("Funding", _funding(record))] if data.funding is not None else []),
-        *((f"Beside the candles: {one.kind}", _beside(one)) for one in data.extra),
+        *((f"Beside the candles: {one.kind}", _beside(one)) for one in data.extra if not one.symbol),
         ("Transforms", ", ".join(data.transforms) or DASH),
         ("SHA-256", el("code", data.sha256, class_="hash") if data.sha256 else DASH),
         *([("Notes", data.notes)] if data.notes else []),
@@ -47,7 +47,7 @@ def audit(record: RunRecord) -> Section:
         else absent("No feature list was kept.")
     )
     return Section(name="data", short="Data", title="Data", body=join([
-        candles, _markets(record) or "", el("h3", "Zones"),
+        candles, _markets(record) or "", _beside_markets(record) or "", el("h3", "Zones"),
         figure(record, zones) or absent("The zones have not been cut."), _zones(record),
         el("h3", f"Features ({len(data.features)})"), names,
     ]))  # fmt: skip
@@ -66,8 +66,27 @@ def _beside(one: ExtraFile) -> str:
     step = f", usually every {interval_name(one.usual_step_ms)}" if one.usual_step_ms else ""
     age = f", not used when older than {interval_name(one.max_age_ms)}" if one.max_age_ms else ""
     known = f"; known at {share(one.fresh)} of the candles" if one.fresh is not None else ""
-    whose = f" of {one.symbol}" if one.symbol else ""
-    return f"{', '.join(one.columns)}{whose}: {count(one.rows)} values in {one.path}{step}{age}{known}"
+    return f"{', '.join(one.columns)}: {count(one.rows)} values in {one.path}{step}{age}{known}"
+
+
+def _beside_markets(record: RunRecord) -> object:
+    """What stands beside the candles of each market, where there are several."""
+    told = [one for one in record.data.extra if one.symbol]
+    if not told:
+        return None
+    rows = [
+        (
+            one.symbol,
+            f"{one.kind}: {', '.join(one.columns)}",
+            count(one.rows),
+            interval_name(one.usual_step_ms) if one.usual_step_ms else DASH,
+            interval_name(one.max_age_ms) if one.max_age_ms else DASH,
+            share(one.fresh),
+        )
+        for one in told
+    ]
+    header = ["market", "columns", "values", "usually every", "not used when older than", "known at candles"]
+    return table(f"Beside the candles, from {', '.join(sorted({one.path for one in told}))}", header, rows, text=(0, 1))
 
 
 def _markets(record: RunRecord) -> object:
