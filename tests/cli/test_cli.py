@@ -167,11 +167,40 @@ class TestCheck:
             "def good(candles):\n    return np.r_[0.0, np.diff(np.log(candles.close))]\n"
             "def bad(candles):\n    return np.r_[np.diff(np.log(candles.close)), 0.0]\n"
         )
-        assert told("check", home[0] / "good.parquet", "--features", f"{file}:good")[0] == 0
+        code, facts = told("check", home[0] / "good.parquet", "--features", f"{file}:good")
+        assert code == 0
+        assert facts["feature"] == {"name": f"{file}:good", "start_up_rows": 1}
         code, fault = told("check", home[0] / "good.parquet", "--features", f"{file}:bad")
         assert (code, fault["error"]) == (1, "LookaheadError")
         code, fault = told("check", home[0] / "good.parquet", "--features", f"{file}:none")
         assert code == 2
+
+    def test_a_feature_that_remembers_its_start(self, home, tmp_path):
+        file = tmp_path / "slow.py"
+        file.write_text(
+            "import numpy as np\n"
+            "from tradenas.features import feature\n"
+            "def sums(candles):\n    return np.cumsum(candles.volume)\n"
+            "def average(candles):\n"
+            "    out = np.log(candles.close)\n"
+            "    for t in range(1, len(out)):\n        out[t] = 0.95 * out[t - 1] + 0.05 * out[t]\n"
+            "    return np.log(candles.close) - out\n"
+        )
+        hasty = tmp_path / "hasty.py"  # by itself: each check imports its file, and a name is taken once
+        hasty.write_text(
+            file.read_text()
+            + "@feature(name='hasty', group='mine', warmup=5)\ndef hasty(candles):\n    return average(candles)\n"
+        )
+        code, facts = told("check", home[0] / "good.parquet", "--features", f"{file}:average")
+        assert code == 0
+        rows = facts["feature"]["start_up_rows"]
+        assert 40 < rows < 250
+        code, fault = told("check", home[0] / "good.parquet", "--features", f"{hasty}:hasty")
+        assert code == 2
+        assert fault["hint"] == f"declare warmup={rows}"
+        code, fault = told("check", home[0] / "good.parquet", "--features", f"{file}:sums")
+        assert code == 2
+        assert "where the series began" in fault["message"]
 
     def test_an_unknown_repair(self, home):
         code, fault = told("check", home[0] / "good.parquet", "--repair", "fill_everything")

@@ -73,7 +73,8 @@ def check(
     source: Annotated[str, typer.Argument(help="A candle file, sample:NAME, or a study file (TOML) and all it reads.")],
     symbol: Annotated[str, typer.Option(help="Which market of a file that holds several.")] = "",
     features: Annotated[
-        str | None, typer.Option(help="FILE.py:FUNCTION of a feature of yours, to be tested for looking ahead.")
+        str | None,
+        typer.Option(help="FILE.py:FUNCTION of a feature of yours: does it look ahead, and how long is its start-up?"),
     ] = None,
     repair: Annotated[
         list[str] | None, typer.Option("--repair", metavar="NAME[=N]", help="Allow a repair, e.g. fill_gaps_bars=60.")

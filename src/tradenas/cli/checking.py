@@ -42,14 +42,29 @@ def check(say: Say, source: str, symbol: str, features: str | None, repair: list
         facts = seen.to_json() | {"reading": market.reading.to_json() if market.reading else None}
         told.append(facts | ({"beside": market.beside} if market.beside else {}))
     if features is not None:
-        from tradenas.features import replay_or_raise
-
-        for market in markets:
-            replay_or_raise(_function(features), market.candles, place=features)
-        say.out().print(f"{features}: no look-ahead found at any cut")
+        rows = _tested(features, [market.candles for market in markets])
+        say.out().print(
+            f"{features}: no look-ahead found at any cut; its start is forgotten after {rows} rows (warmup)"
+        )
+        told = [facts | {"feature": {"name": features, "start_up_rows": rows}} for facts in told]
     fit = all(one["ok"] for one in told)
     say.result(told[0] if len(told) == 1 else {"ok": fit, "markets": told})
     return 0 if fit else FAULT
+
+
+def _tested(features: str, markets: list[Candles]) -> int:
+    """Refuses a feature that looks ahead or remembers its start for too long; the rows until it is forgotten."""
+    from tradenas.features import Indicator, replay_or_raise, start_up_or_raise
+
+    given, rows = _function(features), 0
+    declared = given.warmup if isinstance(given, Indicator) else None
+    bare = given.function if isinstance(given, Indicator) else given
+    shortest = given.shortest if isinstance(given, Indicator) else 16
+    for candles in markets:
+        replay_or_raise(given, candles, place=features, shortest=shortest)
+        found = start_up_or_raise(bare, candles, place=features, warmup=declared)
+        rows = max(rows, found.rows or 0)
+    return rows
 
 
 def _repairs(repair: list[str]) -> Repairs:

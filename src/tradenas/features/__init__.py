@@ -7,6 +7,7 @@ from tradenas.features.funding import bar_funding
 from tradenas.features.indicators import INDICATORS, Indicator, feature
 from tradenas.features.regimes import REGIMES, RegimeModel
 from tradenas.features.replay import Leak, future_replay, prefix_replay, replay_or_raise
+from tradenas.features.startup import StartUp, start_up, start_up_or_raise
 from tradenas.features.statistics import Statistic
 from tradenas.features.table import FeatureTable, build_table
 from tradenas.features.targets import Target, bar_returns, realised_time
@@ -28,6 +29,7 @@ __all__ = [
     "RankTransform",
     "Raw",
     "RegimeModel",
+    "StartUp",
     "Statistic",
     "Target",
     "Transform",
@@ -42,4 +44,6 @@ __all__ = [
     "prefix_replay",
     "realised_time",
     "replay_or_raise",
+    "start_up",
+    "start_up_or_raise",
 ]

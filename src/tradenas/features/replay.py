@@ -20,7 +20,16 @@ from tradenas.errors import ConfigError, LookaheadError
 from tradenas.seeds import rng_for
 from tradenas.typing import FloatArray, IntArray
 
-__all__ = ["Leak", "alter_future", "dense_cuts", "future_replay", "prefix_replay", "probe_candles", "replay_or_raise"]
+__all__ = [
+    "Leak",
+    "alter_future",
+    "dense_cuts",
+    "future_replay",
+    "prefix_replay",
+    "probe_candles",
+    "replay_or_raise",
+    "rows_first",
+]
 
 Function = Callable[[Candles], npt.NDArray[Any]]
 
@@ -150,12 +159,12 @@ def _replay(
     how: Literal["prefix", "altered future"],
     seed: int = 0,
 ) -> Leak | None:
-    whole = _rows_first(function(candles), len(candles))
+    whole = rows_first(function(candles), len(candles))
     for cut in dense_cuts(len(candles)).tolist() if cuts is None else cuts:
         if not 1 <= cut < len(candles):
             raise ConfigError("cuts", got=cut, expected=f"1 .. {len(candles) - 1}")
         given = candles[:cut] if how == "prefix" else alter_future(candles, cut, seed=seed)
-        replayed = _rows_first(function(given), len(given))[:cut]
+        replayed = rows_first(function(given), len(given))[:cut]
         before = whole[:cut]
         with np.errstate(invalid="ignore"):
             near = np.abs(before - replayed) <= tolerance * np.maximum(np.abs(before), np.abs(replayed))
@@ -169,7 +178,8 @@ def _replay(
     return None
 
 
-def _rows_first(values: npt.NDArray[Any], rows: int) -> FloatArray:
+def rows_first(values: npt.NDArray[Any], rows: int) -> FloatArray:
+    """What a function gave, as float64 (T, C).  Raises `ConfigError` where it has not one row a candle."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim == 0 or len(values) != rows:
         raise ConfigError("replayed function", got=f"shape {values.shape}", expected=f"{rows} rows, one a candle")
