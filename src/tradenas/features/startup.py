@@ -1,8 +1,8 @@
 """How long a column remembers where its series began: recursive indicators (Wilder's RSI, any EMA) have no last row.
 
 A live feed starts where it starts, a backtest somewhere else; until the start is forgotten, the same column says two
-things about one candle.  Here a function is started late at several rows and compared with itself started at the first.  The
-rows until both agree for good are the warm-up that it needs; of a window of 20 rows they are 19, exactly.
+things about one candle.  Here a function is started late at several rows and compared with itself started at the
+first.  The rows until both agree for good are the warm-up that it needs; of a window of 20 rows they are 19, exactly.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def start_up_or_raise(
     if warmup is not None and found.rows > warmup:
         raise ConfigError(
             f"{place}, start-up",
-            got=f"a warm-up of {warmup} rows, after which the start moves it by {found.left(warmup):.2g} standard deviations",
+            got=f"a warm-up of {warmup} rows, after which {found.left(warmup):.2g} standard deviations are left of it",
             expected=f"a warm-up of {found.rows} rows or more ({found.tolerance:.0%} left)",
             fix=f"declare warmup={found.rows}",
         )
