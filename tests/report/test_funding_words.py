@@ -107,3 +107,13 @@ def test_the_daily_file_has_it_where_it_was_charged(made, tmp_path):
     pq.write_table(table.append_column("funding", pa.array([float("nan")] * table.num_rows)), file)
     with pytest.raises(FolderError, match="funding row 0"):
         read_daily(file)
+
+
+def test_files_beside_the_candles_of_several_markets_are_a_table(made, tmp_path):
+    each = [{**BESIDE[0], "symbol": symbol, "rows": rows} for symbol, rows in (("AAA", 902), ("BBB", 77))]
+    page = render(told(made, tmp_path, {"charged": True, "sum": 0.01}, extra=[*each, BESIDE[1]]))
+    table = page[page.index("Beside the candles, from f.parquet") :]
+    table = table[: table.index("</table>")]
+    assert table.index("AAA") < table.index("902") < table.index("BBB") < table.index("77")
+    assert "<dt>Beside the candles: book" in page
+    assert "<dt>Beside the candles: funding" not in page
