@@ -43,7 +43,9 @@ class Cell(Blueprint):
         dropouts: rates of channel dropout.
         follow: where norm, activation and dropout stand: after `each` op that has weights, or once on the `sum` of the
             edges into a node, of whatever ops they are.  Under `sum` the linear ops of a mixture run as one
-            convolution, and a differentiable search several times as fast (`tradenas.nn.merge`).
+            convolution, and a differentiable search two to three times as fast (`tradenas.nn.merge`).  It is another
+            function: a layer norm on the sum also takes the size out of averages and differences, and less of planted
+            signals was found; with norms `none` no less (`benchmarks/darts.py`).
 
     >>> Cell(inputs=1, nodes=3, take=0, output="last", ops=("skip", "zero", "conv3", "dense", "mean5")).space().size()
     15625
