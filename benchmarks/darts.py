@@ -41,6 +41,9 @@ DRIVERS = {
     "ema4": lambda x: np.convolve(x, ema_taps(4).numpy())[: len(x)],
     "difference": lambda x: np.diff(x, prepend=0.0),
     "conv3": lambda x: np.convolve(x, [1.0, -2.0, 1.0])[: len(x)],
+    "difference5": lambda x: np.convolve(x, [1.0, 0.0, 0.0, 0.0, 0.0, -1.0])[: len(x)],
+    "motif": lambda x: np.convolve(x, [1.0, 1.0, -2.0])[: len(x)],
+    "late": lambda x: np.convolve(x, [0.0] * 5 + [1.0] * 4)[: len(x)],
     "max5": lambda x: np.array([x[max(0, t - 4) : t + 1].max() for t in range(len(x))]),
 }
 NETWORKS = {
