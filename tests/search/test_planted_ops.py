@@ -1,4 +1,4 @@
-"""Where the best op is known alphas find it, where DARTS is known to fail it fails, and guards keep it from that.
+"""Where the best op is known alphas find it; where plain DARTS ends in skips, two guards keep it from that.
 
 `benchmarks/edges.py` and `benchmarks/collapse.py` do the same with more seeds.
 """
@@ -29,8 +29,8 @@ def collapse(edges):
     return importlib.import_module("collapse")
 
 
-def ends_with(edges, kind, world, seed, **changes):
-    setting = replace(edges.EDGE, fresh=200, **changes)
+def ends_with(edges, kind, world, seed, *, epochs):
+    setting = replace(edges.EDGE, fresh=200, epochs=epochs)
     (op,) = edges.ops_of(edges.search(kind, edges.arena(world, setting, seed), setting).architecture)
     return op
 
@@ -38,12 +38,6 @@ def ends_with(edges, kind, world, seed, **changes):
 def test_darts_ends_with_the_planted_op(edges):
     """One of eight, in the easiest world: by chance three times in a row once in 512."""
     assert [ends_with(edges, "darts", "difference5", seed, epochs=8) for seed in (10, 11, 12)] == ["difference5"] * 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["fairdarts", "pdarts", "dartsplus"])
-def test_so_do_others(edges, kind):
-    assert [ends_with(edges, kind, "difference5", seed) for seed in (10, 11, 12)] == ["difference5"] * 3
 
 
 @pytest.mark.slow
