@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from dataclasses import replace
+from importlib.resources import files
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,9 +14,8 @@ import pytest
 from report.fake_alphas import write_alphas
 from report.fake_run import build
 from tradenas.errors import MissingExtra
-from tradenas.report import pictures as module
 from tradenas.report.html import render
-from tradenas.report.pictures import pictures, rasteriser
+from tradenas.report.pictures import _classes, pictures_of, rasteriser
 from tradenas.report.record import load_record
 from tradenas.report.write import write_report
 
@@ -35,7 +35,7 @@ def record(folder):
 
 @pytest.fixture(scope="module")
 def found(record):
-    return pictures(record)
+    return pictures_of(record)
 
 
 def texts(svg: str) -> list[str]:
@@ -66,10 +66,10 @@ def test_a_picture_stands_by_itself(found):
 
 
 def test_every_class_that_the_page_colours_is_coloured(found):
-    css = (module.files("tradenas.report") / "static" / "page.css").read_text()
+    css = (files("tradenas.report") / "static" / "page.css").read_text()
     for picture in found:
         rules = re.search(r"<style>(.*?)</style>", picture.svg)[1]
-        for name in module._classes(picture.svg.split("</style>")[1]):
+        for name in _classes(picture.svg.split("</style>")[1]):
             if re.search(rf"^svg (?:\w+)?\.{re.escape(name)} ?[,{{]", css, re.MULTILINE):
                 assert re.search(rf"\.{re.escape(name)}(?![\w-])", rules), (picture.name, name)
     equity = next(p.svg for p in found if p.name == "equity")
@@ -84,16 +84,21 @@ def test_the_number_of_trials_and_the_verdict_go_with_it(record, found):
         assert "EDGE · 212 trials counted" in foot
 
 
+def test_a_notebook_shows_it(found):
+    assert found[0]._repr_svg_() == found[0].svg
+    assert len(repr(found[0])) < 100
+
+
 def test_a_watermark_goes_with_every_picture(record, found):
     marked = replace(record, verdict=replace(record.verdict, watermark="second look"))
-    assert all("Marked: second look" in texts(p.svg) for p in pictures(marked))
+    assert all("Marked: second look" in texts(p.svg) for p in pictures_of(marked))
     assert not any("Marked" in p.svg for p in found)
 
 
 def test_hostile_text_stays_text(tmp_path):
     names = {"finalist-1": HOSTILE, "hold": HOSTILE + "2"}
     folder = build(tmp_path / "r", days=40, num_points=5, symbol=HOSTILE, names=names, watermark=HOSTILE)
-    for picture in pictures(load_record(folder)):
+    for picture in pictures_of(load_record(folder)):
         root = ET.fromstring(picture.svg)
         assert not list(root.iter(f"{SVG}script"))
         assert "\x1b" not in picture.svg
@@ -141,6 +146,6 @@ def test_png_where_there_is_one(folder, found, monkeypatch):
     if not (ink != bare).any():
         pytest.skip("no font on this machine")
     assert (ink != bare).sum() > 2000  # letters, not a dot or two
-    monkeypatch.setattr("tradenas.report.write.pictures", lambda record: found[:1])
+    monkeypatch.setattr("tradenas.report.write.pictures_of", lambda record: found[:1])
     figures = write_report(folder, png=True).parent / "figures"
     assert {p.name for p in figures.iterdir()} == {f"{found[0].name}.svg", f"{found[0].name}.png"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from html import unescape
 from html.parser import HTMLParser
@@ -24,7 +24,7 @@ from tradenas.report.sections import SECTIONS
 from tradenas.report.svg import fit
 from tradenas.report.wording import count, interval_name, span
 
-__all__ = ["Picture", "pictures", "rasteriser"]
+__all__ = ["Picture", "pictures_of", "rasteriser"]
 
 MARGIN = 24.0
 ZOOM = 2.0  # pixels of a PNG for each of the picture's: sharp on paper and on screens with small pixels
@@ -37,14 +37,17 @@ OWN = (
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture by itself: `name` is its file's, without an ending; `svg` the whole text of the file."""
+    """A picture by itself, which a notebook shows: `name` is its file's, without an ending; `svg` the file's text."""
 
     name: str
     title: str
-    svg: str
+    svg: str = field(repr=False)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
 
 
-def pictures(record: RunRecord) -> tuple[Picture, ...]:
+def pictures_of(record: RunRecord) -> tuple[Picture, ...]:
     """Every picture of the page, in its order; names come from the section, with a number where it has several."""
     found = []
     for make in SECTIONS:

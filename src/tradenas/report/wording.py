@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from tradenas.report.schema import Interval
 
 __all__ = [
-    "DASH", "count", "date", "decimal", "elapsed", "interval", "interval_name", "percent", "pvalue", "share", "span",
+    "DASH", "count", "date", "decimal", "elapsed", "interval", "interval_name", "percent", "pvalue", "sentence", "share",
+    "span",
 ]  # fmt: skip
 
 DASH = "–"
@@ -35,6 +37,15 @@ def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     ('−3.1%', '50%')
     """
     return DASH if value is None else f"{decimal(100 * value, digits, sign=sign)}%"
+
+
+def sentence(words: str) -> str:
+    """A sentence with true minus signs before its numbers.
+
+    >>> sentence("-0.53 to 1.32 on 2024-01-05, not SPA-5 (-2.2%)")
+    '−0.53 to 1.32 on 2024-01-05, not SPA-5 (−2.2%)'
+    """
+    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", words)
 
 
 def share(value: float | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tradenas.atomic import write_bytes, write_text
 from tradenas.errors import FolderError, MissingExtra
 from tradenas.report.html import render
-from tradenas.report.pictures import pictures, rasteriser
+from tradenas.report.pictures import pictures_of, rasteriser
 from tradenas.report.record import RunRecord, load_record
 from tradenas.report.returns import daily_csv
 from tradenas.report.summary import summary
@@ -44,7 +44,7 @@ def write_report(folder: str | Path, *, png: bool | None = None) -> Path:
     if returns is not None:
         write_text(target / "daily.csv", returns)
     written = set()
-    for picture in pictures(record):
+    for picture in pictures_of(record):
         write_text(figures / f"{picture.name}.svg", picture.svg)
         written.add(f"{picture.name}.svg")
         if raster is not None:

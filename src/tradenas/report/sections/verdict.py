@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from tradenas.report.figures.versus import versus
@@ -10,7 +11,7 @@ from tradenas.report.markup import Markup, el, join
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Interval, Verdict
 from tradenas.report.sections.parts import Section, absent, figure
-from tradenas.report.wording import DASH, count, decimal, interval, percent, pvalue
+from tradenas.report.wording import DASH, count, decimal, interval, percent, pvalue, sentence
 
 __all__ = ["dek", "verdict"]
 
@@ -40,7 +41,7 @@ def verdict(record: RunRecord) -> Section:
         words = "This study has no verdict yet: it has not opened its vault. What it has done so far is below."
         return _section(absent(words))
     columns = [
-        el("div", el("h3", head), el("ul", join(el("li", words) for words in sentences)))
+        el("div", el("h3", head), el("ul", join(el("li", sentence(words)) for words in sentences)))
         for head, sentences in (("Why", found.why), ("What would change it", found.would_change))
         if sentences
     ]
@@ -110,5 +111,5 @@ def _luck(found: Verdict) -> Iterator[Stat]:
     if need is None and found.psr is not None:
         yield "mintrl", "∞", "no number of days like these would do"
     else:
-        yield "mintrl", f"{count(need)} days" if need is not None else DASH, have
+        yield "mintrl", f"{count(math.ceil(need))} days" if need is not None else DASH, have
     yield "trials", count(found.trials.total), "all in the ledger"
