@@ -8,8 +8,8 @@ import re
 from tradenas.report.schema import Interval
 
 __all__ = [
-    "DASH", "count", "date", "decimal", "elapsed", "interval", "interval_name", "percent", "pvalue", "sentence", "share",
-    "span",
+    "DASH", "count", "date", "decimal", "elapsed", "interval", "interval_name", "percent", "pvalue", "sentence",
+    "share", "span",
 ]  # fmt: skip
 
 DASH = "–"
