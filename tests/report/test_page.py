@@ -267,3 +267,13 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path):
     (folder / "report").write_text("in the way")
     with pytest.raises(FolderError, match="report"):
         write_report(folder)
+
+
+def test_an_order_that_the_scores_do_not_follow_is_explained(record):
+    from tradenas.report.sections.models import candidates
+
+    words = "several supernets order them by rank"
+    assert words not in candidates(record).body
+    top = record.search.candidates
+    turned = replace(record, search=replace(record.search, candidates=(top[1], top[0], *top[2:])))
+    assert words in candidates(turned).body

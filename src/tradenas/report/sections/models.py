@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from itertools import pairwise
 
 from tradenas.report.describe import describe
 from tradenas.report.figures.forest import estimate, forest, ordered
@@ -122,8 +123,11 @@ def _top(search: SearchRecord) -> Markup:
         for n in dict.fromkeys(key for candidate in top for key in candidate.scores)
         if n != search.metric and "/" not in n
     ]
+    shown = [candidate.scores.get(search.metric) for candidate in top]
+    falling = all(a >= b for a, b in pairwise(score for score in shown if score is not None))
+    order = "" if falling else "; several supernets order them by rank, so the mean of their scores need not fall"
     return table(
-        f"Best {len(top)} of {count(search.num_scored)} by {search.metric}, as the supernet scored them",
+        f"Best {len(top)} of {count(search.num_scored)} by {search.metric}, as the supernet scored them{order}",
         ["rank", "digest", el("strong", search.metric), "architecture", *(n.replace("_", " ") for n in names)],
         [_candidate(candidate, search.metric, names) for candidate in top],
         text=(1, 3),
