@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost.networks import chance, mixed
 from tradenas.cost import AdditiveCost, Term
 from tradenas.cost.probabilities import values_of
 from tradenas.errors import MixtureError, SpaceError
 from tradenas.nn import hard, soft
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Choice, SearchSpace
+from tradenas.space import Choice, SearchSpace
 
 torch.set_num_threads(1)
 
@@ -47,34 +48,16 @@ def cost_over(space: SearchSpace, seed: int) -> AdditiveCost:
     )
 
 
-def chance(space: SearchSpace, a: Architecture, weights: dict[str, torch.Tensor]) -> float:
-    total = 1.0
-    for name, picked in a.items():
-        choice = space[name]
-
-        def odds(value: object, choice: Choice = choice) -> float:
-            options = value if isinstance(value, tuple) else (value,)
-            return float(np.prod([float(weights[choice.name][choice.index(o)]) for o in options]))
-
-        total *= odds(picked) / sum(map(odds, choice.values()))
-    return total
-
-
-def weights_over(space: SearchSpace, seed: int) -> dict[str, torch.Tensor]:
-    rng = rng_for(seed, "weights")
-    return {c.name: torch.from_numpy(rng.dirichlet([1.0] * len(c.options))) for c in space.choices}
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(spaces(), st.integers(0, 1000))
 def test_expectation_is_the_mean_over_the_space(space: SearchSpace, seed: int) -> None:
-    cost, weights, everything = cost_over(space, seed), weights_over(space, seed), list(space)
+    cost, weights, everything = cost_over(space, seed), mixed(space, seed), list(space)
     chances = [chance(space, a, weights) for a in everything]
     want = sum(p * cost.exact(a) for p, a in zip(chances, everything, strict=True)) / sum(chances)
     assert float(cost.expected(weights)) == pytest.approx(want, rel=1e-10, abs=1e-10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(spaces(), st.integers(0, 1000))
 def test_a_path_costs_the_same_exactly_and_expected(space: SearchSpace, seed: int) -> None:
     cost, rng = cost_over(space, seed), rng_for(seed, "paths")
@@ -86,10 +69,10 @@ def test_a_path_costs_the_same_exactly_and_expected(space: SearchSpace, seed: in
             assert float(cost.expected(ones)) == pytest.approx(exact, rel=1e-12, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(spaces(), st.integers(0, 1000))
 def test_gradients_reach_the_weights_only(space: SearchSpace, seed: int) -> None:
-    cost, weights = cost_over(space, seed), weights_over(space, seed)
+    cost, weights = cost_over(space, seed), mixed(space, seed)
     alphas = [w.log().clone().requires_grad_() for w in weights.values()]
 
     def value(*alphas: torch.Tensor) -> torch.Tensor:

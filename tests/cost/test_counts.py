@@ -6,33 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from cost.networks import cell, chain, chance, mixed
 from tradenas.cost.count import flops, macs, parameters, weight_bytes, window_macs
 from tradenas.errors import SpaceError
-from tradenas.nn import Layout, Network
+from tradenas.nn import Network
 from tradenas.nn.ops import OPS
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Cell, Chain, SearchSpace
 
 torch.set_num_threads(1)
-
-NAMES, GROUPS = ("a", "b", "c"), ("g", "h", "h")
-
-
-def chain(**settings: object) -> Network:
-    settings = {
-        "depths": (1, 2), "widths": (2, 5), "lookbacks": (2, 4), "ops": ("skip", "dense", "conv3"),
-        "activations": ("relu",), "norms": ("none", "layer"), "dropouts": (0.0,), **settings,
-    }  # fmt: skip
-    blueprint = Chain(**settings)  # type: ignore[arg-type]
-    space = blueprint.space(dict(zip(NAMES, GROUPS, strict=True)))
-    return Network(space, Layout(groups=GROUPS, names=NAMES, transforms=blueprint.blocks))
-
-
-def cell(**settings: object) -> Network:
-    settings = {"cells": (1, 2), "nodes": 2, "ops": ("zero", "dense"), "widths": (2, 3), **settings}
-    space = Cell(**{"norms": ("none", "layer"), **settings}).space()  # type: ignore[arg-type]
-    return Network(space, Layout(groups=("g",) * 3, transforms=("zscore",)))
-
 
 SMALL = {
     "chain": lambda: chain(),
@@ -41,31 +22,12 @@ SMALL = {
     "groups": lambda: chain(depths=(2,), groups=("h",), features=("a",), lookbacks=(3,), norms=("none",)),
     "each": lambda: cell(),
     "sum": lambda: cell(follow="sum", cells=(2,)),
-    "two": lambda: cell(nodes=3, take=2, cells=(3,), ops=("zero", "conv3"), widths=(2,), norms=("layer",)),
+    "two": lambda: cell(nodes=2, take=2, cells=(3,), ops=("zero", "skip", "conv3"), widths=(2,), norms=("layer",)),
     "last": lambda: cell(inputs=1, nodes=3, take=0, output="last", ops=("zero", "dense"), cells=(2, 3)),
     "one": lambda: cell(
         inputs=2, nodes=2, take=1, output="last", ops=("zero", "skip", "dense"), cells=(3, 4), widths=(2,)
     ),
 }
-
-
-def mixed(space: SearchSpace, seed: int) -> dict[str, torch.Tensor]:
-    """Random weights for every choice."""
-    rng = rng_for(seed, "mixture")
-    return {c.name: torch.from_numpy(rng.dirichlet([1.0] * len(c.options))) for c in space.choices}
-
-
-def chance(space: SearchSpace, architecture: Architecture, mixture: dict[str, torch.Tensor]) -> float:
-    """Of drawing an architecture choice by choice, before those that the space excludes are left out."""
-    total = 1.0
-    for name, picked in architecture.items():
-        choice, weights = space[name], mixture[name]
-        if isinstance(picked, tuple):
-            odds = {v: float(torch.stack([weights[choice.index(o)] for o in v]).prod()) for v in choice.values()}
-            total *= odds[picked] / sum(odds.values())
-        else:
-            total *= float(weights[choice.index(picked)])
-    return total
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -108,7 +70,7 @@ def rows_of(network: Network) -> int:
 
 
 WIDE = {
-    "chain": lambda: chain(depths=(1, 2, 3), ops=tuple(o for o in OPS if o not in {
+    "chain": lambda: chain(depths=(1, 2), ops=tuple(o for o in OPS if o not in {
         "market", "relative", "correlation", "cross_attention", "leader"}), lookbacks=(3, 7), features=("b",)),
     "each": lambda: cell(nodes=3, ops=("zero", "conv3", "separable5", "residual")),
     "sum": lambda: cell(nodes=3, ops=("skip", "dilated3", "dense", "ema4"), follow="sum", cells=(2,)),

@@ -26,7 +26,18 @@ from tradenas.nn.reading import Reading
 from tradenas.nn.slot import Layer
 from tradenas.space import Picked, SearchSpace, is_single, off_option
 
-__all__ = ["BITS", "Value", "feature_terms", "flops", "macs", "parameters", "table_over", "weight_bytes", "window_macs"]
+__all__ = [
+    "BITS",
+    "Value",
+    "bits_of",
+    "feature_terms",
+    "flops",
+    "macs",
+    "parameters",
+    "table_over",
+    "weight_bytes",
+    "window_macs",
+]
 
 Value = Callable[[Count], float]
 
@@ -82,10 +93,19 @@ def weight_bytes(network: Network, precision: str | int = "float32") -> Additive
     Raises:
         SpaceError: no such format.
     """
+    return parameters(network).scaled(bits_of(precision) / 8)
+
+
+def bits_of(precision: str | int) -> int:
+    """Bits of a number in a format, which has a name or is a number of bits.
+
+    >>> bits_of("int8"), bits_of(3)
+    (8, 3)
+    """
     bits = BITS.get(precision, 0) if isinstance(precision, str) else precision
     if not 1 <= bits <= 64:
         raise SpaceError("precision", got=repr(precision), expected=f"one of {list(BITS)}, or 1 to 64 bits")
-    return parameters(network).scaled(bits / 8)
+    return bits
 
 
 def _whole(place: str, number: int) -> int:

@@ -48,6 +48,7 @@ class Topology:
     """Counts of live parts: in an architecture, or in the mean over those that a mixture draws.
 
     - `heard`: 1 where any cell is, and with it the stem
+    - `cells`: cells that are heard
     - `outputs`: nodes that the head reads
     - `reads`: maps from earlier outputs, over all cells and blocks
     - `nodes`: sums of edges, over all cells
@@ -62,7 +63,7 @@ class Topology:
         self.space = space
         self.graph = Graph.of((c.name for c in space.choices), space["cell/output"].options[0])
         self.pairs: list[Pair] = [(i, j) for j in self.graph.nodes for i in range(j) if f"cell/edge{i}-{j}/op" in space]
-        self.names = ("heard", "outputs", "reads", "nodes", *map(edge_name, self.pairs))
+        self.names = ("heard", "cells", "outputs", "reads", "nodes", *map(edge_name, self.pairs))
         self._counted: dict[tuple[Pattern, int], tuple[float, ...]] = {}
         self._tables: dict[tuple[tuple[Pattern, ...], ...], Tensor] = {}
 
@@ -76,7 +77,7 @@ class Topology:
             outputs = sum(j in targets for j in self.graph.outputs)
             inputs = [i for i in sources if i < self.graph.inputs]
             reads = sum(outputs if k - (self.graph.inputs - i) >= 0 else 1 for k in heard for i in inputs)
-            found: tuple[float, ...] = (bool(heard), outputs, reads, len(heard) * len(targets))
+            found = (bool(heard), len(heard), outputs, reads, len(heard) * len(targets))
             self._counted[key] = (*map(float, found), *(float(len(heard) * (p in live)) for p in self.pairs))
         return self._counted[key]
 
@@ -91,12 +92,27 @@ class Topology:
         Raises:
             SpaceError: more than `MOST_PATTERNS` patterns are possible.
         """
-        passes = {pair: self._passing(pair, chances) for pair in self.pairs}
+        passes = {pair: self.passing(pair, chances) for pair in self.pairs}
+        chance_P, table_PDK = self.patterns(chances)
+        mean_K = torch.einsum("p,pdk,d->k", chance_P, table_PDK, chances["cells"])
+        found = dict(zip(self.names, mean_K, strict=True))
+        for pair, chance in passes.items():
+            if float(chance.detach()) > 0.0:
+                found[edge_name(pair)] = found[edge_name(pair)] / chance
+        return found
+
+    def patterns(self, chances: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The chance of each pattern of open edges, and its counts: (patterns, numbers of cells, names).
+
+        Raises:
+            SpaceError: more than `MOST_PATTERNS` patterns are possible.
+        """
+        passes = {pair: self.passing(pair, chances) for pair in self.pairs}
         entering = [self._entering(j, passes, chances) for j in self.graph.nodes]
         number = math.prod(len(one.opened) for one in entering)
         if number > MOST_PATTERNS:
             raise SpaceError(
-                "Topology.expected",
+                "Topology.patterns",
                 got=f"{number:,} patterns of open edges",
                 expected=f"at most {MOST_PATTERNS:,}",
                 fix="fewer nodes, or no `zero` where each node takes two; exact costs have no such limit",
@@ -105,14 +121,9 @@ class Topology:
         chance_P = entering[0].chances
         for one in entering[1:]:
             chance_P = (chance_P[:, None] * one.chances).flatten()
-        mean_K = torch.einsum("p,pdk,d->k", chance_P, table_PDK, chances["cells"])
-        found = dict(zip(self.names, mean_K, strict=True))
-        for pair, chance in passes.items():
-            if float(chance.detach()) > 0.0:
-                found[edge_name(pair)] = found[edge_name(pair)] / chance
-        return found
+        return chance_P, table_PDK
 
-    def _passing(self, pair: Pair, chances: Mapping[str, Tensor]) -> Tensor:
+    def passing(self, pair: Pair, chances: Mapping[str, Tensor]) -> Tensor:
         """The chance that the op of an edge is not `zero`."""
         name = f"cell/edge{pair[0]}-{pair[1]}/op"
         return (chances[name] * torch.tensor([float(o != "zero") for o in self.space[name].options]).double()).sum()
