@@ -73,6 +73,13 @@ class TestRun:
         assert facts["verdict"] in out
         assert "index.html" in out
 
+    def test_pictures_that_cannot_be_drawn_say_what_to_install(self, home, monkeypatch):
+        monkeypatch.setitem(sys.modules, "resvg_py", None)
+        code, fault = told("report", home[2]["folder"], "--png")
+        assert (code, fault["error"]) == (1, "MissingExtra")
+        assert fault["hint"] == "run: pip install 'tradenas[report]'"
+        assert told("report", home[2]["folder"])[0] == home[1]
+
     def test_looking_again_is_marked(self, home, tmp_path):
         import shutil
 
