@@ -28,7 +28,7 @@ class Curve:
 
 def draw(path: Path, title: str, axis: str, curves: Sequence[Curve], *, line: float, line_text: str) -> None:
     """Writes the picture: shares from 0 to 1 upwards, a dashed line at `line`, whiskers beside each other."""
-    right = max(max(c.x) for c in curves)
+    right = max(max(c.x) for c in curves) or 1.0
 
     def x(value: float, shift: float = 0.0) -> float:
         return LEFT + WIDTH * value / right + shift
