@@ -118,7 +118,7 @@ def searched(kind: str, cell: Cell, a: Arena, seed: int, arguments: argparse.Nam
         for epoch in range(method.num_epochs()):
             method.epoch(task, state, epoch)
         candidates = method.finish(task, state)
-        own = {"alphas": live_ops(method.chosen(task.space, state.learners[0].now()))}
+        own = {"alphas": live_ops(method.stands_for(state.space, state.learners[0]))}
     else:
         with tempfile.TemporaryDirectory() as folder:
             candidates = run_search(method, task, Path(folder))
