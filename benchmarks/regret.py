@@ -72,7 +72,7 @@ def one_run(spec: str, table: Table, world: str, seed: int) -> dict[str, Any]:
     seconds = time.process_time() - began
     own = None
     if isinstance(method, Differentiable):
-        own = table.index(method.chosen(state.space, state.learners[0].now()))
+        own = table.index(method.stands_for(state.space, state.learners[0]))
     inside = [n for n, a in enumerate(table.architectures) if holds(state.space, a)]
     scored = task.scorer.evaluator.score_paths(state.network, [table.architectures[n] for n in inside])
     merits = dict(zip(inside, (merit(s, METRIC) for s in scored), strict=True))
