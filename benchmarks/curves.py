@@ -11,7 +11,7 @@ from tradenas.atomic import write_text
 
 __all__ = ["Curve", "draw"]
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT = 420, 300, 60, 44, 250
+WIDTH, HEIGHT, LEFT, TOP, RIGHT = 420, 300, 60, 44, 290
 COLOURS = ("#b5482a", "#4878a8", "#3f7f4f", "#8a5aa8", "#c9952c", "#7a7a7a", "#2a9d9a", "#a83f6b")
 
 
