@@ -117,3 +117,18 @@ def test_a_study_without_paths_has_none(tmp_path) -> None:
     result = Study.of(tiny(trials=small)).run(tmp_path)
     assert not (result.folder / "retrain" / "paths.json").exists()
     assert "In other periods" not in write_report(result.folder).read_text()
+
+
+def test_paths_are_those_of_the_network_that_is_traded(tmp_path) -> None:
+    """Searched small, traded large: the trainings are of the large one."""
+    small = {"coupling": 0, "top_k": 1, "random": 0, "seeds": 1, "baselines": ["flat", "hold"]}
+    study = tiny(trials={**small, "cells": 2, "width": 6, "paths": {"groups": 3, "tested": 1}})
+    study["space"] = {"kind": "cell", "cells": [1], "nodes": 1, "widths": [4], "ops": ["skip", "dense"],
+                      "norms": ["none"], "lookbacks": [5]}  # fmt: skip
+    result = Study.of(study).run(tmp_path)
+    assert len(json.loads((result.folder / "retrain" / "paths.json").read_text())["sharpe"]) == 1
+    with sqlite3.connect(result.folder / "ledger.db") as db:
+        specs = [json.loads(spec) for (spec,) in db.execute("SELECT spec FROM jobs")]
+    db.close()
+    (cells,) = {s["params"]["architecture"]["cells"] for s in specs if s["kind"] == "fit_split"}
+    assert cells == 2

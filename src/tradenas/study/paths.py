@@ -56,7 +56,7 @@ def recombine(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Ev
         JobSpec(
             kind="fit_split",
             params={
-                "space": plain(config.space),
+                "space": plain(config.full_space),
                 "architecture": dict(architecture),
                 "training": training,
                 "train": [[span.start, span.stop] for span in split.train],
