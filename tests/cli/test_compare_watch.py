@@ -75,6 +75,22 @@ def test_long_vaults_have_a_p_and_short_ones_do_not(runs, monkeypatch) -> None:
     assert "best of 2 looks" in together.words
 
 
+def test_only_days_that_all_share_are_tested(runs, tmp_path, monkeypatch) -> None:
+    import polars as pl
+
+    from tradenas.report import compare
+
+    monkeypatch.setattr(compare, "LEAST_DAYS", 8)
+    copy = shutil.copytree(runs[1], tmp_path / "shorter")
+    daily = pl.read_parquet(copy / "retrain" / "daily.parquet")
+    days = daily.filter(pl.col("zone") == "vault")["day"].unique().sort()
+    gone = (pl.col("zone") == "vault") & pl.col("day").is_in(days[-3:].to_list())
+    daily.filter(~gone).write_parquet(copy / "retrain" / "daily.parquet")
+    (whole,), (cut,) = compare_runs(runs, reps=100).together, compare_runs([runs[0], copy], reps=100).together
+    assert cut.days == whole.days - 3
+    assert cut.spa_p is not None
+
+
 def test_other_markets_are_not_put_together(runs, tmp_path) -> None:
     copy = shutil.copytree(runs[1], tmp_path / "other")
     data = json.loads((copy / "data.json").read_text())

@@ -163,3 +163,13 @@ def test_ops_that_mix_markets_need_several():
         read_config({"space": space})
     several = read_config({"space": space, "data": {"source": "planted:leader", "symbols": "all"}})
     assert several.space.ops == ("dense", "leader", "market")
+
+
+def test_a_portfolio_of_one_market_is_refused_where_it_would_be_passed_over():
+    with pytest.raises(ConfigError, match="several markets to share"):
+        read_config({"data": {"source": "planted:reversal"}, "portfolio": {"weights": "inverse_volatility"}})
+    assert (
+        read_config({"data": {"source": "planted:reversal"}, "portfolio": {"weights": "equal"}}).portfolio is not None
+    )
+    two = {"source": "planted:lead_lag", "symbols": "all"}
+    assert read_config({"data": two, "portfolio": {"rebalance": 6}}).portfolio.rebalance == 6

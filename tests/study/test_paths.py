@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from tradenas.stats import sharpe
 from tradenas.study import Study, read_config
 from tradenas.study.paths import recombined
 from tradenas.train.loss import Objective
-from tradenas.train.store import load_dataset
+from tradenas.train.store import load_dataset, save_dataset
+from tradenas.trials.jobs import JobSpec, add_input
 from tradenas.trials.ledger import Ledger
-from tradenas.trials.split_jobs import PathBudget, taught
+from tradenas.trials.split_jobs import PathBudget, fit_split, taught
 
 DAY = 86_400_000
 
@@ -74,12 +76,35 @@ def test_labels_elsewhere_cannot_be_learnt(done) -> None:
     np.testing.assert_array_equal(kept.bar_return_T, data.bar_return_T)
     assert not kept.learnable(5)[~inside].any()
     # nor do they set the units of what is learnt
-    from dataclasses import replace
-
     wild = replace(data, y_T=np.where(inside, data.y_T, data.y_T * 1000).astype(np.float32))
     hull = Span(100, 700)
     assert Objective.fitted(taught(wild, spans), hull) == Objective.fitted(kept, hull)
     assert Objective.fitted(wild, hull) != Objective.fitted(data, hull)
+
+
+def test_a_training_does_not_know_the_answers_it_is_judged_on(done, tmp_path) -> None:
+    """The job itself: labels outside the spans learnt from may be anything, its signals are the same to the bit."""
+    with sqlite3.connect(done.folder / "ledger.db") as db:
+        specs = [JobSpec.from_json(spec) for (spec,) in db.execute("SELECT spec FROM jobs")]
+    db.close()
+    spec = next(s for s in specs if s.kind == "fit_split" and len(s.params["train"]) > 1)
+    data = load_dataset(done.folder / "data" / "open.safetensors")
+    learnt = np.zeros(len(data), bool)
+    for start, stop in spec.params["train"]:
+        learnt[start:stop] = True
+    said = []
+    for name, factor in (("as it is", 1.0), ("other answers", -3.0), ("other lessons", 1.0)):
+        folder = tmp_path / name / "job"
+        folder.mkdir(parents=True)
+        y_T = np.where(learnt, data.y_T, factor * data.y_T)
+        y_T = -y_T if name == "other lessons" else y_T
+        file = tmp_path / f"{name}.safetensors"
+        save_dataset(replace(data, y_T=y_T.astype(np.float32)), file)
+        fit_split(replace(spec, inputs={"dataset": add_input(folder.parent, file)}), folder)
+        said.append({n: np.load(folder / f"{n}.npy") for n in spec.params["signals"]})
+    for name in said[0]:
+        np.testing.assert_array_equal(said[0][name], said[1][name])
+    assert any((said[0][name] != said[2][name]).any() for name in said[0])  # it does learn
 
 
 def test_paths_by_hand() -> None:

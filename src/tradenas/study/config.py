@@ -77,6 +77,11 @@ class StudyConfig:
         for name in ("rank_by", "metric"):
             if getattr(self, name) not in METRICS:
                 raise ConfigError(name, got=repr(getattr(self, name)), expected=f"one of {', '.join(METRICS)}")
+        if not self.data.symbols and self.portfolio != Portfolio():
+            raise ConfigError(
+                "portfolio", got="settings, and one market", expected="several markets to share capital between",
+                fix="name them in data.symbols, or leave the section out",
+            )  # fmt: skip
         if self.metric == "loss":
             raise ConfigError(
                 "metric",
