@@ -94,7 +94,7 @@ class Taps(Step):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Depthwise(Step):
-    """y[t, c] = sum_k weight[c, k] x[t - at[k], c] (+ bias): filter banks, averages, differences, depthwise convolutions.
+    """y[t, c] = sum_k weight[c, k] x[t - at[k], c] + bias[c]: filter banks, averages, differences, depthwise layers.
 
     Attributes:
         weight: (channels, taps).
@@ -330,7 +330,7 @@ class Program:
         kept = {step.name: 0 for step in self.steps}
         for step in self.steps:
             for name in step.reads:
-                kept[name] = max(kept[name], max(step.lags))
+                kept[name] = max(kept[name], *step.lags)
         return kept
 
     @property
