@@ -160,21 +160,21 @@ class CellStack(nn.Module):
         self.bodies = nn.ModuleDict(
             {str(k): _Cell(k, space, self.graph, self.pairs, self.c_out, mix=mix, assets=assets) for k in heard}
         )
-        self.summed = any(self._cell(k).nodes for k in heard)
+        self.summed = any(self.cell(k).nodes for k in heard)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
         """Tells each cell how many rows before the scored ones each of its nodes is read."""
         for k in sorted(map(int, self.bodies), reverse=True):
-            body = self._cell(k)
-            readers = [(self._cell(m), i) for m in map(int, self.bodies) for i in range(self.graph.inputs)]
+            body = self.cell(k)
+            readers = [(self.cell(m), i) for m in map(int, self.bodies) for i in range(self.graph.inputs)]
             out = max((r.ahead[i] for r, i in readers if r.at > k and r.before(i) == k and i in r.ahead), default=0)
             ahead = {OUT: out} | {j: out if j in self.graph.outputs else 0 for pair in self.pairs for j in pair}
             for i, j in sorted(self.pairs, reverse=True):  # what leaves a node was seen to before what enters it
                 far = max(body.layer((i, j)).reach(str(o)) for o in self.ops[i, j].options)
                 ahead[i] = max(ahead[i], ahead[j] + far)
             body.ahead = ahead
-        rows = [{self._cell(int(k)).ahead.get(i, 0) for i in range(self.graph.inputs)} for k in self.bodies]
+        rows = [{self.cell(int(k)).ahead.get(i, 0) for i in range(self.graph.inputs)} for k in self.bodies]
         self.alike = range(self.graph.inputs) if all(len(each) == 1 for each in rows) else ()
 
     def head(self) -> Reading:
@@ -187,7 +187,7 @@ class CellStack(nn.Module):
         sources = [i for i, _ in pairs]
         return sorted({k for depth in depths for k in self.graph.live_cells(depth, sources)})
 
-    def _cell(self, at: int) -> _Cell:
+    def cell(self, at: int) -> _Cell:
         body = self.bodies[str(at)]
         assert isinstance(body, _Cell)
         return body
@@ -224,19 +224,19 @@ class CellStack(nn.Module):
         cells = self.heard(live, depths)
         made: dict[int, dict[Pair, Together]] = {}
         if self.summed and cells:
-            made = together(cells, lambda k, pair: self._cell(k).layer(pair), live, self.alike, width, mixture)
+            made = together(cells, lambda k, pair: self.cell(k).layer(pair), live, self.alike, width, mixture)
         done: dict[int, Blocks] = {}
         if cells and self.stem is not None:
             done[-1] = {"stem": self.stem(x_BTC, width)}
         for k in cells:
-            done[k] = self._cell(k)(done, live, made.get(k, {}), width, mixture, mode)
+            done[k] = self.cell(k)(done, live, made.get(k, {}), width, mixture, mode)
         return done
 
     def reach(self, architecture: Mapping[str, Picked] | None = None) -> int:
         """Rows before the current one that the longest way through the cells reads; of any network without one."""
         if not self.bodies:
             return 0
-        some = self._cell(int(next(iter(self.bodies))))
+        some = self.cell(int(next(iter(self.bodies))))
         if architecture is None:
             rows = {p: max(some.layer(p).reach(str(o)) for o in self.ops[p].options) for p in self.pairs}
             return max(self._longest(rows, int(depth)) for depth in self.cells.options)
@@ -266,7 +266,7 @@ class CellStack(nn.Module):
         if cells and self.stem is not None:
             total += self.stem.count(channels, width)
         for k in cells:
-            body = self._cell(k)
+            body = self.cell(k)
             for i in {e.source for e in edges if e.source < self.graph.inputs}:
                 read = body.reads[str(i)]
                 assert isinstance(read, Reading)
