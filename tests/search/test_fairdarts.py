@@ -46,13 +46,13 @@ def test_the_zero_one_loss_has_its_weight():
     """At gates of 0.9 and 0.1: -(0.4)^2 w; at 0.5: nothing, and no push."""
     alphas = {"cell/edge0-2/op": torch.logit(torch.tensor([0.9, 0.1], dtype=torch.float64)).requires_grad_()}
     for weight in (0.1, 1.0, 10.0):
-        penalty = method(zero_one=weight).penalty(alphas)
-        assert float(penalty.detach()) == pytest.approx(-0.16 * weight)
-        (push,) = torch.autograd.grad(penalty, alphas["cell/edge0-2/op"])
+        extra = method(zero_one=weight).regulariser(alphas)
+        assert float(extra.detach()) == pytest.approx(-0.16 * weight)
+        (push,) = torch.autograd.grad(extra, alphas["cell/edge0-2/op"])
         assert push.tolist() == pytest.approx([-0.4 * 0.09 * weight, 0.4 * 0.09 * weight])
-    assert method(zero_one=0.0).penalty(alphas) is None
+    assert method(zero_one=0.0).regulariser(alphas) is None
     half = {"cell/edge0-2/op": torch.zeros(2, requires_grad=True)}
-    (push,) = torch.autograd.grad(method().penalty(half), half["cell/edge0-2/op"])
+    (push,) = torch.autograd.grad(method().regulariser(half), half["cell/edge0-2/op"])
     assert push.tolist() == [0.0, 0.0]
 
 

@@ -136,6 +136,15 @@ def test_the_digest_does_not_change_with_who_does_the_work(change):
     assert read_config(tiny(), changes=change).digest == read_config(tiny()).digest
 
 
+def test_a_penalty_decides_where_there_is_something_to_pay():
+    def digest(**penalty):
+        return read_config({"search": {"kind": "darts", "penalty": penalty}}).digest
+
+    assert digest() == digest(weight=0.5) != digest(cost="macs", weight=0.5)
+    assert digest(cost="macs", weight=0.2) != digest(cost="macs", weight=0.5)
+    assert read_config({"search": {"kind": "fbnet", "penalty": {"weight": 0.5}}}).search.penalty.cost == "macs"
+
+
 def test_the_digest_is_the_same_in_every_process():
     assert len(StudyConfig().digest) == 8
     assert read_config(tomllib.loads(StudyConfig().to_toml())).digest == StudyConfig().digest

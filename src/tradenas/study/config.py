@@ -190,6 +190,8 @@ class StudyConfig:
             del decisive["trials"]["paths"]
         if not self.data.symbols:
             del decisive["portfolio"], decisive["data"]["symbols"]
+        if not getattr(getattr(self.search, "penalty", None), "cost", ""):
+            decisive["search"].pop("penalty", None)
         if not self.space.column_ops:
             del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]

@@ -6,6 +6,7 @@ from tradenas.search.methods.dartsplus import DARTSPlus
 from tradenas.search.methods.enas import ENAS
 from tradenas.search.methods.fairdarts import FairDARTS
 from tradenas.search.methods.fairnas import FairNAS
+from tradenas.search.methods.fbnet import FBNet
 from tradenas.search.methods.gdas import GDAS
 from tradenas.search.methods.once_for_all import OnceForAll
 from tradenas.search.methods.path_dropout import PathDropout
@@ -30,6 +31,7 @@ __all__ = [
     "SPOS",
     "DARTSMinus",
     "DARTSPlus",
+    "FBNet",
     "FairDARTS",
     "FairNAS",
     "OnceForAll",

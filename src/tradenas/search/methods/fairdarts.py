@@ -75,7 +75,7 @@ class FairDARTS(Differentiable):
         weights = self.strengths(alphas)
         return {n: gate_entropy(w) if n.endswith("/op") else entropy(w) for n, w in weights.items()}
 
-    def penalty(self, alphas: Tensors) -> Tensor | None:
+    def regulariser(self, alphas: Tensors) -> Tensor | None:
         gates = _ops(alphas, ops=True)
         return self.zero_one * zero_one_loss(gates) if gates and self.zero_one else None
 

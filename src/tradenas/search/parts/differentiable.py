@@ -34,11 +34,12 @@ from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
+from tradenas.search.parts.penalty import Penalty
 from tradenas.search.parts.perturbation import CITATION, Tuning, as_weights, due, in_order, needed
 from tradenas.search.parts.readout import discretised, left_out, sampled
 from tradenas.search.parts.relaxation import softmax
 from tradenas.search.parts.supernet import SupernetState
-from tradenas.search.parts.travel import check_travel
+from tradenas.search.parts.travel import check_alphas, check_travel
 from tradenas.search.parts.uniform import Uniform
 from tradenas.seeds import rng_for, seed_for
 from tradenas.space import Architecture, Choice, Option, SearchSpace
@@ -49,9 +50,6 @@ from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch, Segments
 
 __all__ = ["Differentiable"]
-
-#: Distance between two alphas from which on the one has seven times the weight of the other.
-SAYS_SOMETHING = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +71,7 @@ class Differentiable(OneShot):
         select: what becomes of alphas: by `magnitude` the strongest op of an edge stays, by `perturbation` (DARTS-PT)
             the one without which the supernet does worst.  Every such test is a trial.
         tune: epochs of `perturbation` besides those of the training, spread evenly between its decisions.
+        penalty: what alphas pay for what their mixture costs; nothing unless it names a cost.
     """
 
     alphas: Alphas = field(default_factory=Alphas)
@@ -83,11 +82,17 @@ class Differentiable(OneShot):
     eigenvalue_every: int = 5
     select: Literal["magnitude", "perturbation"] = "magnitude"
     tune: int = 10
+    penalty: Penalty = field(default_factory=Penalty)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.tune < 1:
             raise ConfigError("search.tune", got=self.tune, expected="1 or more")
+        if self.penalty.cost and self.select == "perturbation":
+            raise ConfigError(
+                "search.penalty.cost", got=f'{self.penalty.cost!r} with search.select = "perturbation"',
+                expected='search.select = "magnitude": the tests of what the supernet needs know no costs',
+            )  # fmt: skip
         if not 0.0 <= self.momentum < 1.0:
             raise ConfigError("search.momentum", got=self.momentum, expected="from 0 up to but not with 1")
         if self.eigenvalue_every < 0:
@@ -97,7 +102,7 @@ class Differentiable(OneShot):
         """Alphas to weightings, the same for the same seed, without noise for None; softmax unless it is overridden."""
         return softmax(alphas, temperature=self.alphas.temperature.at(epoch, self.training.epochs))
 
-    def penalty(self, alphas: Tensors) -> Tensor | None:  # noqa: ARG002
+    def regulariser(self, alphas: Tensors) -> Tensor | None:  # noqa: ARG002
         """What is added to the validation loss in an alpha step."""
         return None
 
@@ -145,13 +150,7 @@ class Differentiable(OneShot):
         passes, told = self.passes(task.space), []
         if self.optimizer_kind == "adamw":
             told = check_travel(task.space, state.network, self.training, steps, passes=passes)
-        travel = (1.0 - self.alphas.warm_up) * steps * self.alphas.lr
-        if travel < SAYS_SOMETHING:
-            told.append(
-                f"learning rate x steps can move an alpha by {travel:.2g} at most, where it takes about "
-                f"{SAYS_SOMETHING:g} to prefer an option: what the alphas choose will be near to chance. Raise "
-                f"search.alphas.lr or the epochs {SAYS_SOMETHING / travel:.1f}-fold"
-            )
+        told += check_alphas(steps, lr=self.alphas.lr, resting=self.alphas.warm_up)
         return told
 
     def halves(self, task: Task) -> Fold:
@@ -202,11 +201,12 @@ class Differentiable(OneShot):
         valid, train = (self.segments(task, network, span, objective) for span in (fold.valid, fold.train))
         later = _endless(valid, targets, seed, epoch)
         earlier = train.epoch(rng_for(seed, "supernet", "batches", epoch), targets=targets)  # as the weights see them
+        charge = self.penalty.of(network)
 
         def teach(step: int) -> None:
             drawn = seed_for(seed, "relax alphas", epoch, step)
 
-            def relax(alphas: Tensors) -> Mixture:
+            def relax(alphas: Tensors) -> Mapping[str, Tensor]:
                 return self.mixture(state.space, alphas, epoch=epoch, seed=drawn, decided=learner.decided)
 
             def loss(batch: Batch, name: str) -> Callable[[Tensors, Tensors], Tensor]:
@@ -214,6 +214,8 @@ class Differentiable(OneShot):
 
             weights = dict(network.named_parameters())
             upper = loss(next(later), "alpha dropout")
+            if charge is not None:
+                upper = charge.on(upper, relax)
             if self.unrolled:
                 found = second_order(
                     loss(next(earlier), "unrolled dropout"), upper, weights, learner.alphas,
@@ -221,12 +223,7 @@ class Differentiable(OneShot):
                 )  # fmt: skip
             else:
                 found = first_order(upper, weights, learner.alphas)
-            gradients = found.total()
-            if (penalty := self.penalty(learner.alphas)) is not None:
-                more = torch.autograd.grad(penalty, list(learner.alphas.values()), allow_unused=True)
-                gradients = {n: g if m is None else g + m for (n, g), m in zip(gradients.items(), more, strict=True)}
-            if learner.step(gradients):
-                learner.losses.append(found.valid)
+            learner.learn(found, self.regulariser(learner.alphas))
 
         return teach
 
@@ -260,6 +257,8 @@ class Differentiable(OneShot):
                 learner.measured.append((epoch, self.curvature(task, state, learner, network, epoch)))
         stop = self.stop_rule(task, state, learner, network, epoch)
         log |= self.told(state.space, learner)
+        if (charge := self.penalty.of(network)) is not None:
+            log |= charge.told(self.mixture(state.space, learner.now(), epoch=epoch, seed=None))
         learner.logs.append(log)
         if stop is not None:
             learner.stop(stop)
@@ -334,7 +333,7 @@ class Differentiable(OneShot):
         return self.tune if self.select == "perturbation" else 0
 
     def citations(self) -> list[str]:
-        return super().citations() + ([CITATION] if self.select == "perturbation" else [])
+        return super().citations() + ([CITATION] if self.select == "perturbation" else []) + self.penalty.citations()
 
     def num_epochs(self) -> int:
         return super().num_epochs() + self.supernets * self.tuned

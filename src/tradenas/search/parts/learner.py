@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tradenas.errors import ConfigError
 from tradenas.nn import Network
+from tradenas.search.parts.bilevel import Hypergradient
 from tradenas.search.parts.early_stop import Stop
 from tradenas.search.parts.relaxation import Temperature, alphas_for
 from tradenas.search.parts.supernet import SupernetState, moments_of, set_moments, under
@@ -93,6 +94,15 @@ class Learner:
             alpha.grad = gradients[name]
         self.optimizer.step()
         return True
+
+    def learn(self, found: Hypergradient, extra: Tensor | None = None) -> None:
+        """A step along a gradient and that of `extra`, which hangs on the alphas alone; notes the loss."""
+        gradients = found.total()
+        if extra is not None:
+            more = torch.autograd.grad(extra, list(self.alphas.values()), allow_unused=True)
+            gradients = {n: g if m is None else g + m for (n, g), m in zip(gradients.items(), more, strict=True)}
+        if self.step(gradients):
+            self.losses.append(found.valid)
 
     def now(self) -> dict[str, Tensor]:
         """The alphas as they stand, without gradients."""

@@ -23,7 +23,10 @@ from tradenas.nn import Network
 from tradenas.space import Option, SearchSpace, option_shares
 from tradenas.train.loop import Optimisation
 
-__all__ = ["Travel", "check_travel", "travel", "travels"]
+__all__ = ["Travel", "check_alphas", "check_travel", "travel", "travels"]
+
+#: Distance between two alphas from which on the one has seven times the weight of the other.
+SAYS_SOMETHING = 2.0
 
 
 def travel(training: Optimisation, steps: int, *, share: float = 1.0) -> float:
@@ -126,4 +129,22 @@ def check_travel(
         f"{worst.reach:.2g}, where it would take {worst.needed:.2g} to outweigh a random start within "
         f"{worst.spread:.2g}. Raise the learning rate or the epochs {worst.needed / worst.reach:.1f}-fold, or offer "
         "fewer ops or depths"
+    ]
+
+
+def check_alphas(steps: int, *, lr: float, resting: float) -> list[str]:
+    """A warning where learning rate times steps cannot move an alpha far enough to prefer an option.
+
+    Args:
+        steps: updates of the whole training of one supernet.
+        lr: of Adam.
+        resting: share of the steps in which alphas do not learn.
+    """
+    far = (1.0 - resting) * steps * lr
+    if far >= SAYS_SOMETHING:
+        return []
+    return [
+        f"learning rate x steps can move an alpha by {far:.2g} at most, where it takes about "
+        f"{SAYS_SOMETHING:g} to prefer an option: what the alphas choose will be near to chance. Raise "
+        f"search.alphas.lr or the epochs {SAYS_SOMETHING / far:.1f}-fold"
     ]
