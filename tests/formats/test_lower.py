@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from formats.programs import LAYOUT, SPACES, drawn
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.formats.lower import lower
 from tradenas.formats.program import Depthwise, Input, Program, Taps
@@ -13,39 +14,7 @@ from tradenas.formats.reference import run_series, run_windows
 from tradenas.nn import Layout, Network
 from tradenas.nn.mode import Mode
 from tradenas.seeds import rng_for
-from tradenas.space import Cell, Chain
-
-INDICATORS = {"a": "price", "b": "price", "c": "volume", "d": "other"}
-LAYOUT = Layout(groups=tuple(INDICATORS.values()), transforms=("zscore", "rank"), names=tuple(INDICATORS))
-CHAIN_OPS = (
-    "skip", "dense", "conv3", "conv5", "separable3", "dilated3", "residual", "gated", "lstm", "gru", "attention",
-    "max5", "mean5", "ema4", "difference", "difference5",
-)  # fmt: skip
-SPACES = {
-    "chain": Chain(
-        depths=(1, 2, 3), ops=CHAIN_OPS, widths=(4, 6), lookbacks=(1, 7), transforms=("zscore", "rank"),
-        norms=("none", "layer", "batch"), groups=("volume",), features=("b",),
-    ),
-    "columns": Chain(depths=(1, 2), ops=("skip", "conv3", "residual"), widths=(4,),
-                     column_ops=("zscore", "rank", "drop"), lookbacks=(6,)),
-    "cell": Cell(nodes=3, cells=(1, 2), widths=(4,), ops=("zero", *CHAIN_OPS), norms=("none", "layer", "batch")),
-    "summed": Cell(nodes=2, cells=(1, 3), widths=(4,), ops=("zero", *CHAIN_OPS[:10]), norms=("layer", "batch"),
-                   follow="sum"),
-    "last": Cell(nodes=3, cells=(2,), widths=(4,), ops=("zero", "skip", "conv3"), output="last", norms=("none",)),
-}  # fmt: skip
-
-
-def drawn(kind: str, number: int) -> tuple[Network, dict]:
-    """A standalone network with weights that all matter, and its moments."""
-    space = SPACES[kind].space(INDICATORS)
-    architecture = space.sample(rng_for(number, "lower", kind))
-    network = Network(space, LAYOUT).standalone(architecture, seed=number).double()
-    generator = torch.Generator().manual_seed(number)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.5)
-    rows = torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
-    return network, network.measure(rows)
+from tradenas.space import Chain
 
 
 @pytest.mark.parametrize("kind", SPACES)

@@ -1,0 +1,134 @@
+"""Small networks of every kind, with weights that all matter, and programs around each kind of step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tradenas.formats.program import (
+    Add,
+    Attend,
+    Concat,
+    Depthwise,
+    Fixed,
+    Input,
+    LayerNorm,
+    Max,
+    Multiply,
+    Pick,
+    Pointwise,
+    Program,
+    Quantise,
+    Recurrent,
+    Step,
+    Taps,
+)  # fmt: skip
+from tradenas.nn import Layout, Network
+from tradenas.seeds import rng_for
+from tradenas.space import Cell, Chain
+
+INDICATORS = {"a": "price", "b": "price", "c": "volume", "d": "other"}
+LAYOUT = Layout(groups=tuple(INDICATORS.values()), transforms=("zscore", "rank"), names=tuple(INDICATORS))
+CHAIN_OPS = (
+    "skip", "dense", "conv3", "conv5", "separable3", "dilated3", "residual", "gated", "lstm", "gru", "attention",
+    "max5", "mean5", "ema4", "difference", "difference5",
+)  # fmt: skip
+SPACES = {
+    "chain": Chain(
+        depths=(1, 2, 3), ops=CHAIN_OPS, widths=(4, 6), lookbacks=(1, 7), transforms=("zscore", "rank"),
+        norms=("none", "layer", "batch"), groups=("volume",), features=("b",),
+    ),
+    "columns": Chain(depths=(1, 2), ops=("skip", "conv3", "residual"), widths=(4,),
+                     column_ops=("zscore", "rank", "drop"), lookbacks=(6,)),
+    "cell": Cell(nodes=3, cells=(1, 2), widths=(4,), ops=("zero", *CHAIN_OPS), norms=("none", "layer", "batch")),
+    "summed": Cell(nodes=2, cells=(1, 3), widths=(4,), ops=("zero", *CHAIN_OPS[:10]), norms=("layer", "batch"),
+                   follow="sum"),
+    "last": Cell(nodes=3, cells=(2,), widths=(4,), ops=("zero", "skip", "conv3"), output="last", norms=("none",)),
+}  # fmt: skip
+
+
+def drawn(kind: str, number: int) -> tuple[Network, dict]:
+    """A standalone network with weights that all matter, and its moments."""
+    space = SPACES[kind].space(INDICATORS)
+    architecture = space.sample(rng_for(number, "lower", kind))
+    network = Network(space, LAYOUT).standalone(architecture, seed=number).double()
+    generator = torch.Generator().manual_seed(number)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.5)
+    rows = torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
+    return network, network.measure(rows)
+
+
+COLUMNS, WIDTH = 5, 8
+
+
+def numbers(name: str, *shape: int) -> np.ndarray:
+    """Weights with outputs of order 1."""
+    return rng_for(0, "weights", name).standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
+
+
+def taps(name: str, reads: str, c_in: int, c_out: int, at: tuple[int, ...]) -> Taps:
+    weight, bias = numbers(name, c_out, c_in, len(at)), numbers(f"{name}/bias", c_out)
+    return Taps(name=name, reads=(reads,), channels=c_out, weight=weight, bias=bias, at=at)
+
+
+def depthwise(*at: int) -> Depthwise:
+    weight, bias = numbers("depthwise", WIDTH, len(at)), numbers("depthwise/bias", WIDTH)
+    return Depthwise(name="m", reads=("a",), channels=WIDTH, weight=weight, bias=bias, at=at)
+
+
+def recurrent(cell: str, gates: int) -> Recurrent:
+    return Recurrent(
+        name="m", reads=("a",), channels=WIDTH, cell=cell, rows=6,
+        weight_input=2 * numbers("wi", gates * WIDTH, WIDTH), weight_hidden=2 * numbers("wh", gates * WIDTH, WIDTH),
+        bias_input=numbers("bi", gates * WIDTH), bias_hidden=numbers("bh", gates * WIDTH),
+    )  # fmt: skip
+
+
+def pointwise(function: str) -> Pointwise:
+    return Pointwise(name="m", reads=("a",), channels=WIDTH, function=function)
+
+
+#: A step `m` of each kind that reads `a` (and `k`, `v`), values of 8 channels.
+STEPS: dict[str, Callable[[], Step]] = {
+    "dense": lambda: taps("m", "a", WIDTH, WIDTH, (0,)),
+    "conv": lambda: taps("m", "a", WIDTH, WIDTH, (2, 1, 0)),
+    "dilated": lambda: taps("m", "a", WIDTH, WIDTH, (8, 4, 0)),
+    "uneven": lambda: taps("m", "a", WIDTH, 6, (1, 3, 6)),
+    "depthwise": lambda: depthwise(0, 1, 2, 3, 4),
+    "difference": lambda: depthwise(0, 5),
+    "scale": lambda: depthwise(0),
+    **{f: (lambda f=f: pointwise(f)) for f in ("relu", "gelu", "tanh", "sigmoid", "leaky_relu")},
+    "quantise": lambda: Quantise(name="m", reads=("a",), channels=WIDTH, fixed=Fixed(1, 0, 4)),
+    "unsigned": lambda: Quantise(name="m", reads=("a",), channels=WIDTH, fixed=Fixed(0, 2, 0)),
+    "layer_norm": lambda: LayerNorm(
+        name="m", reads=("a",), channels=WIDTH, gain=numbers("gain", WIDTH), shift=numbers("shift", WIDTH)
+    ),
+    "add": lambda: Add(name="m", reads=("a", "k"), channels=WIDTH),
+    "add3": lambda: Add(name="m", reads=("a", "k", "v"), channels=WIDTH),
+    "multiply": lambda: Multiply(name="m", reads=("a", "k"), channels=WIDTH),
+    "concat": lambda: Concat(name="m", reads=("a", "k", "a"), channels=3 * WIDTH),
+    "pick": lambda: Pick(name="m", reads=("a",), channels=6, index=(3, -1, 0, 0, 7, 1)),
+    "crop": lambda: Pick(name="m", reads=("a",), channels=3, index=(2, 3, 4)),
+    "nothing": lambda: Pick(name="m", reads=("a",), channels=2, index=(-1, -1)),
+    "max": lambda: Max(name="m", reads=("a",), channels=WIDTH, rows=4),
+    "gru": lambda: recurrent("gru", 3),
+    "lstm": lambda: recurrent("lstm", 4),
+    "attention": lambda: Attend(name="m", reads=("a", "k", "v"), channels=WIDTH, bias=numbers("lags", 7), scale=0.35),
+}
+
+
+def around(kind: str, *, rows: int) -> Program:
+    """A program with one step of a kind in its middle, of which the signal reads so many rows."""
+    middle = STEPS[kind]()
+    return Program(
+        steps=(
+            Input(name="x", channels=COLUMNS), taps("a", "x", COLUMNS, WIDTH, (0, 1, 2)),
+            taps("k", "x", COLUMNS, WIDTH, (0,)), taps("v", "x", COLUMNS, WIDTH, (0, 1)), middle,
+            taps("signal", "m", middle.channels, 1, tuple(range(rows))),
+        ),
+        output="signal", columns=tuple(range(COLUMNS)), names=tuple("abcde"),
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""ONNX models say what the program says, window and stream, and never make a number of what is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from formats.programs import SPACES, STEPS, around, drawn
+from tradenas.errors import ConfigError, UnsupportedOp
+from tradenas.formats.lower import lower
+from tradenas.formats.program import Input, Program, Step
+from tradenas.formats.reference import run_windows
+from tradenas.seeds import rng_for
+
+pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
+from tradenas.formats.onnx import to_onnx
+from tradenas.formats.runtime import Stream, Window, session
+
+
+def opened(program, **how):
+    return session(to_onnx(program, **how).SerializeToString())
+
+
+def rows_and_windows(program, count):
+    rows_TF = rng_for(0, "rows").standard_normal((count + program.reach - 1, len(program.columns)))
+    rows_TF = rows_TF.astype(np.float32)
+    return rows_TF, np.stack([rows_TF[i : i + program.reach] for i in range(count)])
+
+
+def agrees(program, count=20):
+    rows_TF, windows = rows_and_windows(program, count)
+    want = run_windows(program, windows)
+    unit = np.maximum(1.0, np.abs(want))
+    many = opened(program, batch=None).run(None, {"window": windows})[0]
+    assert (np.abs(many - want) / unit).max() < 3e-6
+    one = Window(opened(program))
+    assert (np.abs([one.run(w[None])[0] for w in windows] - want) / unit).max() < 3e-6
+    said = Stream(opened(program, streaming=True)).run(rows_TF[None])[0]
+    assert np.isnan(said[: program.reach - 1]).all()
+    assert (np.abs(said[program.reach - 1 :] - want) / unit).max() < 3e-6
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("kind", STEPS)
+def test_each_kind_of_step(kind, rows):
+    agrees(around(kind, rows=rows))
+
+
+@pytest.mark.parametrize("kind", SPACES)
+def test_networks_of_random_architectures(kind):
+    for number in range(5):
+        agrees(lower(*drawn(kind, number)))
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_nothing_finite_comes_of_a_window_that_is_not(kind):
+    program = around(kind, rows=2)
+    _, windows = rows_and_windows(program, 1)
+    run = opened(program, batch=None)
+    spoiled = np.repeat(windows, 3 * windows.size, axis=0).reshape(3 * windows.size, -1)
+    spoiled[np.arange(len(spoiled)), np.repeat(np.arange(windows.size), 3)] = np.tile(
+        [np.nan, np.inf, -np.inf], windows.size
+    )
+    assert np.isnan(run.run(None, {"window": spoiled.reshape(-1, *windows.shape[1:])})[0]).all()
+    one = Window(run)
+    assert np.isfinite(one.run(windows)[0])
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_a_stream_is_silent_until_the_bad_row_has_left(kind):
+    program = around(kind, rows=2)
+    rows_TF, _ = rows_and_windows(program, 40)
+    rows_TF[program.reach + 3, 0], rows_TF[program.reach + 4, 2] = np.nan, -np.inf
+    said = Stream(opened(program, streaming=True)).run(rows_TF[None])[0]
+    whole = [
+        t + 1 >= program.reach and np.isfinite(rows_TF[t + 1 - program.reach : t + 1]).all() for t in range(len(said))
+    ]
+    assert np.isfinite(said).tolist() == whole
+    assert sum(whole) > 15
+
+
+def test_fixed_point_is_exact():
+    """Halves go up, ends saturate, and every number is one of the format."""
+    program = around("quantise", rows=1)
+    x, middle = program.steps[0], program["m"]
+    signal = Program(
+        steps=(Input(name="x", channels=1), type(middle)(name="m", reads=("x",), channels=1, fixed=middle.fixed)),
+        output="m", columns=(0,),
+    )  # fmt: skip
+    assert x.channels == 5
+    values = np.array([0.03125, -0.03125, 0.09375, -0.09375, 0.96875, -1.1, 5.0, -0.0, 0.031249], dtype=np.float32)
+    got = opened(signal, batch=None).run(None, {"window": values[:, None, None]})[0]
+    assert got.tolist() == [0.0625, 0.0, 0.125, -0.0625, 0.9375, -1.0, 0.9375, 0.0, 0.0]
+    assert got.tolist() == run_windows(signal, values[:, None, None]).tolist()
+
+
+def test_a_stream_forgets_when_told():
+    program = around("gru", rows=2)
+    rows_TF, _ = rows_and_windows(program, 12)
+    stream = Stream(opened(program, streaming=True))
+    first = stream.run(rows_TF[None])
+    stream.run(rows_TF[None, :3])
+    stream.reset()
+    assert np.array_equal(first, stream.run(rows_TF[None]), equal_nan=True)
+
+
+def test_two_markets_stream_side_by_side():
+    program = around("conv", rows=2)
+    rows_TF, _ = rows_and_windows(program, 12)
+    both = Stream(opened(program, streaming=True, batch=2)).run(np.stack([rows_TF, -rows_TF]))
+    alone = Stream(opened(program, streaming=True)).run(-rows_TF[None])
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-6)
+
+
+def test_the_model_says_what_it_is():
+    program = around("conv", rows=1)
+    model = to_onnx(program, notes={"study": "abc"})
+    told = {p.key: p.value for p in model.metadata_props}
+    assert told["reach"] == str(program.reach)
+    assert told["study"] == "abc"
+    assert told["names"] == '["a","b","c","d","e"]'
+    assert told["columns"] == "[0,1,2,3,4]"
+    assert len(told["program"]) == 16
+    assert (model.ir_version, model.opset_import[0].version) == (10, 20)
+    again = to_onnx(around("conv", rows=1), notes={"study": "abc"})
+    assert again.SerializeToString() == model.SerializeToString()
+    assert {p.key: p.value for p in to_onnx(around("dense", rows=1)).metadata_props}["program"] != told["program"]
+
+
+def test_what_has_no_onnx_form_is_refused():
+    class Odd(Step):
+        kind = "odd thing"
+
+    program = Program(
+        steps=(Input(name="x", channels=1), Odd(name="y", reads=("x",), channels=1)), output="y", columns=(0,)
+    )
+    with pytest.raises(UnsupportedOp, match=r"onnx: step 'y': got op 'odd thing'.*nearest"):
+        to_onnx(program)
+    with pytest.raises(ConfigError, match="batch"):
+        to_onnx(around("dense", rows=1), batch=0)
