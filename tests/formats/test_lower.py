@@ -9,8 +9,9 @@ import torch
 from formats.programs import LAYOUT, SPACES, drawn
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.formats.lower import lower
-from tradenas.formats.program import Depthwise, Input, Program, Taps
+from tradenas.formats.program import Depthwise, Input, Pick, Program, Taps
 from tradenas.formats.reference import run_series, run_windows
+from tradenas.formats.simplify import simplify
 from tradenas.nn import Layout, Network
 from tradenas.nn.mode import Mode
 from tradenas.seeds import rng_for
@@ -31,6 +32,40 @@ def test_a_program_says_what_its_network_says(kind):
         np.testing.assert_allclose(run_series(program, x_TC)[ready], said_T[ready], rtol=1e-9, atol=1e-10)
         windows = np.lib.stride_tricks.sliding_window_view(x_TC, program.reach, axis=0).transpose(0, 2, 1)
         np.testing.assert_allclose(run_windows(program, windows), said_T[ready], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["chain", "summed", "columns"])
+def test_a_simplified_program_is_the_same_function(kind):
+    fewer = 0
+    for number in range(12):
+        network, moments = drawn(kind, number)
+        with torch.no_grad():
+            network.inputs.taps[:, -2:] = network.inputs.taps[:, 1:2] = 0.0
+        whole = lower(network, moments)
+        program = simplify(whole)
+        x_TC = rng_for(number, "rows").standard_normal((240, len(whole.columns)))
+        ready = slice(whole.reach - 1, None)
+        np.testing.assert_allclose(run_series(program, x_TC)[ready], run_series(whole, x_TC)[ready], atol=1e-10)
+        assert program.reach <= whole.reach
+        assert not any(isinstance(program[s.reads[0]], Pick) for s in program.steps if isinstance(s, Taps))
+        for step in program.steps:
+            if isinstance(step, Depthwise) and isinstance(source := program[step.reads[0]], Pick):
+                assert min(source.index) >= 0
+        fewer += program.reach < whole.reach or len(program.steps) < len(whole.steps)
+    assert fewer
+
+
+def test_batch_norm_goes_into_the_weights():
+    space = Chain(depths=(1,), ops=("conv3",), widths=(4,), norms=("batch",), activations=("relu",)).space()
+    network = Network(space, LAYOUT).standalone(space.smallest(), seed=0)
+    moments = network.measure(torch.randn(1, 300, 8))
+    whole = lower(network, moments)
+    program = simplify(whole)
+    assert "layer0/conv3/norm" in whole.channels
+    assert isinstance(program["layer0/conv3/norm"], Taps)
+    assert "layer0/conv3" not in program.channels
+    x_TC = rng_for(0, "rows").standard_normal((240, 4))
+    np.testing.assert_allclose(run_series(program, x_TC), run_series(whole, x_TC), atol=1e-12)
 
 
 def test_counts_are_those_of_the_network():

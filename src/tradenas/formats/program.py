@@ -279,7 +279,7 @@ class Program:
     Attributes:
         steps: the first is the `Input`.
         output: name of the value that is the signal; it has one channel.
-        columns: of the feature table (`Dataset.features_TF`) that the input row holds, in this order.
+        columns: of the feature table (`Dataset.x_TF`) that the input row holds, in this order.
         names: of those columns; empty where nobody knows them.
     """
 

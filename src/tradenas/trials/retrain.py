@@ -27,7 +27,7 @@ from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
 
-__all__ = ["WEIGHTS", "fit_network", "network_of", "plain", "speak", "tune_baseline", "write_signals"]
+__all__ = ["WEIGHTS", "fit_network", "network_of", "plain", "restored", "speak", "tune_baseline", "write_signals"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -95,30 +95,42 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
     }
 
 
+def restored(params: Mapping[str, Any], data: Market, weights: Path, objective: Mapping[str, Any]) -> Fitted:
+    """A network as a `fit_network` job left it.
+
+    Args:
+        params: of the job: `space` and `architecture`.
+        data: of the market; only its columns matter.
+        weights: the job's file.
+        objective: of the job's result.
+    """
+    from safetensors.torch import load_file
+
+    template, architecture = network_of(params, data)
+    tensors = load_file(weights)
+    network = template.standalone(architecture, seed=0)
+    network.load_state_dict({k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")})
+    names = [k.removeprefix("mean/") for k in tensors if k.startswith("mean/")]
+    return Fitted(
+        network=network.eval(),
+        moments={name: (tensors[f"mean/{name}"], tensors[f"variance/{name}"]) for name in names},
+        objective=Objective(**objective),
+        reach=network.reach(architecture),
+        history=(),
+        best_epoch=0,
+        calibration=Span(0, 1),
+    )
+
+
 @JOBS.register("speak")
 def speak(spec: JobSpec, folder: Path) -> dict[str, Any]:
     """Signals of a saved network on rows of another dataset file of the same market.
 
     Params: `space`, `architecture`, `objective`, `signals`.  Inputs: `dataset`, `weights`.
     """
-    from safetensors.torch import load_file
-
     params = spec.params
     data = load_dataset(find_input(spec, "dataset", folder))
-    template, architecture = network_of(params, data)
-    tensors = load_file(find_input(spec, "weights", folder))
-    network = template.standalone(architecture, seed=0)
-    network.load_state_dict({k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")})
-    names = [k.removeprefix("mean/") for k in tensors if k.startswith("mean/")]
-    fitted = Fitted(
-        network=network.eval(),
-        moments={name: (tensors[f"mean/{name}"], tensors[f"variance/{name}"]) for name in names},
-        objective=Objective(**params["objective"]),
-        reach=network.reach(architecture),
-        history=(),
-        best_epoch=0,
-        calibration=Span(0, 1),
-    )
+    fitted = restored(params, data, find_input(spec, "weights", folder), params["objective"])
     write_signals(fitted, data, params["signals"], folder)
     return {"reach": fitted.reach}
 
