@@ -9,14 +9,20 @@ import pytest
 import torch
 
 from cost.networks import cell, chain
-from tradenas.cost import macs, parameters
+from tradenas.cost import Budget, PriceList, Satisfiability, macs, parameters, prices
 from tradenas.cost.extremes import cheapest, dearest
-from tradenas.cost.satisfiability import Budget, prices, satisfiability, wilson
+from tradenas.cost.satisfiability import satisfiability as of_space
+from tradenas.cost.satisfiability import wilson
 from tradenas.errors import BudgetError, ConfigError, SpaceError
 from tradenas.nn import Network
 from tradenas.space import option_shares
 
 torch.set_num_threads(1)
+
+
+def satisfiability(network: Network, budget: Budget, **settings: int) -> Satisfiability:
+    return of_space(network.space, PriceList(costs=prices(network), budget=budget), **settings)
+
 
 CHAINS = {
     "chain": lambda: chain(depths=(1, 2, 3), lookbacks=(2,), ops=("skip", "gated", "conv3"), norms=("none",)),

@@ -15,7 +15,8 @@ from tradenas.search.parts import aging
 from tradenas.search.parts.aging import Aging
 from tradenas.search.parts.evolution import Evolution, sample_distinct
 from tradenas.search.parts.find import FINDERS, History, find
-from tradenas.search.parts.nsga2 import NSGA2, pareto
+from tradenas.search.parts.front import pareto
+from tradenas.search.parts.nsga2 import NSGA2, objective_columns
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.search.parts.uniform import Exhaustive, Uniform
 from tradenas.seeds import rng_for
@@ -173,7 +174,7 @@ def test_each_objective_has_its_own_better_direction():
     some = tuple(sample_distinct(GRID, 3, seed=0, stream="x"))
     values = {"loss": (1.0, 2.0, 3.0), "ic": (0.1, math.nan, 0.3), "macs": (5.0, 6.0, 7.0), "ic/calm": (0.0, 0.1, 0.2)}
     history = History(architectures=some, merits=(3.0, -math.inf, 1.0), values=values)
-    wanted = NSGA2(objectives=("merit", "loss", "ic", "macs", "ic/calm")).costs(history)
+    wanted = objective_columns(("merit", "loss", "ic", "macs", "ic/calm"), history)
     assert wanted.T.tolist() == [[-3.0, math.inf, -1.0], [1.0, 2.0, 3.0], [-0.1, math.inf, -0.3], [5.0, 6.0, 7.0],
                                  [0.0, -0.1, -0.2]]  # fmt: skip
     assert NSGA2(objectives=("loss", "macs")).fronts(history) == (0, 1, 2)
@@ -211,7 +212,7 @@ def test_nsga2_finds_most_of_the_true_front_of_a_small_table():
     true = front(whole)
     assert len(whole) == len(every)
     assert len(true) > 20
-    costs_NK = NSGA2().costs(whole)
+    costs_NK = objective_columns(NSGA2().objectives, whole)
     for a, row_K in zip(whole.architectures, costs_NK, strict=True):
         beaten = bool(((costs_NK <= row_K).all(axis=1) & (costs_NK < row_K).any(axis=1)).any())
         assert beaten == (a not in true)

@@ -1,16 +1,19 @@
 """The price of an architecture, exact and in the mean over what a mixture draws."""
 
 from tradenas.cost.additive import AdditiveCost, Multiplicities, Term
+from tradenas.cost.budget import COSTS, Budget, Exponent
 from tradenas.cost.chain_peak import peak_parts
 from tradenas.cost.count import flops, macs, parameters, weight_bytes, window_macs
 from tradenas.cost.extremes import cheapest, dearest
 from tradenas.cost.maxima import LongestPath, Part, SmoothMax
 from tradenas.cost.memory import PeakBytes, state_bytes
-from tradenas.cost.satisfiability import Budget, Satisfiability, satisfiability
+from tradenas.cost.nearest import nearest
+from tradenas.cost.pricelist import PriceList, prices
+from tradenas.cost.satisfiability import Satisfiability, satisfiability
 from tradenas.cost.topology import Topology
 
 __all__ = [
-    "AdditiveCost", "Budget", "LongestPath", "Multiplicities", "Part", "PeakBytes", "Satisfiability", "SmoothMax",
-    "Term", "Topology", "cheapest", "dearest", "flops", "macs", "parameters", "peak_parts", "satisfiability",
-    "state_bytes", "weight_bytes", "window_macs",
+    "COSTS", "AdditiveCost", "Budget", "Exponent", "LongestPath", "Multiplicities", "Part", "PeakBytes", "PriceList",
+    "Satisfiability", "SmoothMax", "Term", "Topology", "cheapest", "dearest", "flops", "macs", "nearest", "parameters",
+    "peak_parts", "prices", "satisfiability", "state_bytes", "weight_bytes", "window_macs",
 ]  # fmt: skip

@@ -8,64 +8,23 @@ and the share comes with Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209-21
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tradenas.cost.additive import AdditiveCost
-from tradenas.cost.count import macs, parameters, weight_bytes
+from tradenas.cost.budget import Budget
 from tradenas.cost.extremes import cheapest, dearest
-from tradenas.cost.memory import PeakBytes, state_bytes
+from tradenas.cost.nearest import nearest
+from tradenas.cost.pricelist import PriceList
 from tradenas.cost.probabilities import values_of
 from tradenas.errors import BudgetError, ConfigError
-from tradenas.nn import Network
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Picked, SearchSpace
+from tradenas.space import Architecture, SearchSpace
 
-__all__ = ["Budget", "Exact", "Satisfiability", "Spread", "prices", "satisfiability"]
+__all__ = ["Satisfiability", "Spread", "satisfiability"]
 
 #: 97.5 % quantile of the normal distribution.
 Z = 1.959963984540054
-
-
-class Exact(Protocol):
-    """A cost that is known of an architecture."""
-
-    def exact(self, architecture: Mapping[str, Picked]) -> float:
-        """What one architecture costs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """Hard limits on an architecture; 0 sets none.
-
-    Attributes:
-        macs: most multiply-accumulates for one more candle.
-        parameters: most weights.
-        weight_bytes: most bytes of weights.
-        peak_bytes: most bytes of activations at once, while one more candle (or a window) is run.
-        state_bytes: most bytes to remember between candles.
-    """
-
-    macs: float = 0.0
-    parameters: float = 0.0
-    weight_bytes: float = 0.0
-    peak_bytes: float = 0.0
-    state_bytes: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, limit in self.limits(every=True).items():
-            if not 0.0 <= limit < math.inf:
-                raise ConfigError(f"budget.{name}", got=limit, expected="0 (no limit) or a number above")
-
-    def limits(self, *, every: bool = False) -> dict[str, float]:
-        """By name, those that are set, or every one."""
-        found = {f.name: float(getattr(self, f.name)) for f in fields(self)}
-        return found if every else {name: limit for name, limit in found.items() if limit}
-
-    def over(self, costs: Mapping[str, float]) -> tuple[str, ...]:
-        """The limits that some costs exceed."""
-        return tuple(name for name, limit in self.limits().items() if costs[name] > limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +100,10 @@ class Satisfiability:
             expected=" and ".join(self.spreads[n].least() for n in told)
             if alone
             else f"limits that one architecture meets together: each alone can be met, all together by none of {seen}",
-            fix="raise it, or offer smaller widths, depths and lookbacks",
+            fix="raise it (search.max_params is the same limit as budget.parameters), or offer smaller widths, depths "
+            "and lookbacks"
+            if "parameters" in told
+            else "raise it, or offer smaller widths, depths and lookbacks",
         )
 
     def lines(self) -> list[str]:
@@ -159,34 +121,14 @@ class Satisfiability:
         return [*table, f"all limits: {self.share:.1%} fit{interval}, {how}"]
 
 
-def prices(network: Network, *, precision: str | int = "float32", rows: int = 1) -> dict[str, Exact]:
-    """The costs that a budget limits, by name."""
-    return {
-        "macs": macs(network),
-        "parameters": parameters(network),
-        "weight_bytes": weight_bytes(network, precision),
-        "peak_bytes": PeakBytes(network, precision, rows=rows),
-        "state_bytes": state_bytes(network, precision),
-    }
-
-
 def satisfiability(
-    network: Network,
-    budget: Budget,
-    *,
-    precision: str | int = "float32",
-    rows: int = 1,
-    limit: int = 2000,
-    draws: int = 1000,
-    seed: int = 0,
+    space: SearchSpace, prices: PriceList, *, limit: int = 2000, draws: int = 1000, seed: int = 0
 ) -> Satisfiability:
     """Smallest, median and largest of each cost, and the share of the space that fits; nothing is trained.
 
     Args:
-        network: over the space; its weights do not matter.
-        budget: the limits.
-        precision: of weights, activations and what is remembered.
-        rows: of a window for `peak_bytes`; 1 for a streaming step.
+        space: that is searched.
+        prices: of its architectures, with the limits.
         limit: architectures up to which the space is listed.
         draws: architectures to draw otherwise.
         seed: of the draws.
@@ -196,7 +138,7 @@ def satisfiability(
     """
     if draws < 1:
         raise ConfigError("draws", got=draws, expected="1 or more")
-    space, costs, size = network.space, prices(network, precision=precision, rows=rows), network.space.size()
+    budget, costs, size = prices.budget, prices.costs, space.size()
     listed = size <= limit
     if listed:
         drawn = list(space)
@@ -206,21 +148,22 @@ def satisfiability(
         drawn = [space.sample(rng) for _ in range(draws)]
         weights = [1.0] * draws
     weights = [w / math.fsum(weights) for w in weights]
-    counted = [{name: cost.exact(a) for name, cost in costs.items()} for a in drawn]
+    counted = [prices.of(a) for a in drawn]
     ends: dict[str, list[Architecture]] = {name: [] for name in costs}
     for name, cost in costs.items():
-        if not listed and isinstance(cost, AdditiveCost) and cost.multiplicities is None:
+        if not listed and isinstance(cost, AdditiveCost) and _tables_of(cost, space):
             ends[name] = [cheapest(cost), dearest(cost)]
     extra = dict.fromkeys([space.smallest(), *(a for pair in ends.values() for a in pair[:1])])
-    others = {a: {name: cost.exact(a) for name, cost in costs.items()} for a in extra}
     fits = [not budget.over(each) for each in counted]
     share = math.fsum(w for w, good in zip(weights, fits, strict=True) if good)
-    good = [a for a, yes in zip(drawn, fits, strict=True) if yes] + [a for a, c in others.items() if not budget.over(c)]
+    good = [a for a, yes in zip(drawn, fits, strict=True) if yes] + [a for a in extra if prices.fits(a)]
+    if not good and not listed:  # limits that each alone is met by another architecture: on from these, step by step
+        good = [a for start in extra if (a := nearest(space, start, prices.violation)) is not None]
     low, high = (share, share) if listed else wilson(sum(fits), len(drawn))
     spreads = {}
-    for name, cost in costs.items():
+    for name in counted[0]:
         values = [each[name] for each in counted]
-        whole = [(a, cost.exact(a)) for a in (*extra, *ends[name])] + list(zip(drawn, values, strict=True))
+        whole = [(a, prices.one(name, a)) for a in (*extra, *ends[name])] + list(zip(drawn, values, strict=True))
         least = min(whole, key=lambda pair: pair[1])
         allowed = budget.limits().get(name, math.inf)
         spreads[name] = Spread(
@@ -249,6 +192,11 @@ def wilson(hits: int, draws: int) -> tuple[float, float]:
     scale = 1 + Z * Z / draws
     low, high = (middle - spread) / scale, (middle + spread) / scale
     return (low if hits else 0.0), (high if hits < draws else 1.0)
+
+
+def _tables_of(cost: AdditiveCost, space: SearchSpace) -> bool:
+    """Whether its tables are over this very space, so that its extremes can be had without listing."""
+    return cost.multiplicities is None and cost.space.choices == space.choices
 
 
 def _chance(space: SearchSpace, architecture: Architecture) -> float:

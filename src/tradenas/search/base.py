@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from tradenas.cost import PriceList
 from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.nn import Mixture, Network
@@ -39,12 +40,14 @@ class Candidate:
         each: the scores of every one of several supernets, in their order; empty where there was one.
         front: 0 where no candidate is better in every objective, 1 where only those are, and so on; None where there
             was one objective.
+        instead_of: what a method chose and what the budget forbids, of which this is the nearest that fits.
     """
 
     architecture: Architecture
     scores: Scores
     each: tuple[Scores, ...] = ()
     front: int | None = None
+    instead_of: Architecture | None = None
 
 
 class OnTrial(Protocol):
@@ -138,6 +141,7 @@ class Task:
         scorer: scores and counts.
         seed: of the search.
         device: where networks live.
+        prices: what architectures cost and may cost; None where nobody asked, and nothing is limited.
     """
 
     space: SearchSpace
@@ -146,6 +150,11 @@ class Task:
     scorer: Scorer
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    prices: PriceList | None = None
+
+    def price_list(self) -> PriceList:
+        """What architectures cost, whether anything is limited or not."""
+        return self.prices if self.prices is not None else PriceList.of_network(self.network())
 
     def network(self, *, seed: int | None = None, mix: Mix = weighted_sum) -> Network:
         """The supernet with fresh weights, of the task's seed or another."""

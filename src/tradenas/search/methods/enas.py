@@ -31,11 +31,11 @@ from tradenas.search.parts.controller import Controller, Policy, Reinforce
 from tradenas.search.parts.drawn import Drawn
 from tradenas.search.parts.find import Finder
 from tradenas.search.parts.oneshot import OneShot, path_of
+from tradenas.search.parts.reward import worth
 from tradenas.search.parts.supernet import SupernetState, moments_of, set_moments, under
 from tradenas.search.parts.uniform import Uniform
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, SearchSpace
-from tradenas.train.evaluate import merit
 from tradenas.train.loop import Pass, Plan
 
 __all__ = ["ENAS"]
@@ -130,16 +130,16 @@ class ENAS(OneShot):
         """The controller's updates after an epoch of its supernet, whose weights stay as they are."""
         network, seed = state.networks[supernet], self.seed_of(task, supernet)
         assert isinstance(state, EnasState)
-        learner, looks = state.learners[supernet], 0
+        learner, looks, prices = state.learners[supernet], 0, self.prices(task, state)
         known: dict[Architecture, float] = {}
         log: dict[str, float] = {}
         for step in range(self.controller.steps):
             drawn = learner.controller.draw(self.controller.samples, rng_for(seed, "rewards", epoch, step))
             fresh = [a for a in dict.fromkeys(drawn) if a not in known]
-            small = [a for a in fresh if not self.max_params or network.count(a).parameters <= self.max_params]
+            small = [a for a in fresh if prices.fits(a)]
             known |= dict.fromkeys(fresh, -math.inf)
             for c in task.scorer.paths([network], small, look=f"supernet {supernet}, epoch {epoch}"):
-                known[c.architecture] = merit(c.scores, task.scorer.metric)
+                known[c.architecture] = worth(task, c.architecture, c.scores)
             looks += len(small)
             log = learner.update(drawn, [known[a] for a in drawn]) or log
         return log | {"looks": float(looks)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.affordable import affordable
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.search.parts.standalone import Standalone
 from tradenas.space import Architecture
@@ -26,4 +27,6 @@ class RandomSearch(Standalone):
     kind: Literal["random_search"] = "random_search"
 
     def wanted(self, task: Task) -> list[Architecture]:
-        return sample_distinct(task.space, self.num_trained, seed=task.seed, stream="random_search")
+        return sample_distinct(
+            affordable(task.space, task.prices), self.num_trained, seed=task.seed, stream="random_search"
+        )

@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 
 from tradenas.errors import ConfigError
 from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.affordable import affordable
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.search.parts.proxies import PROXIES, best_first
 from tradenas.search.parts.standalone import Standalone
@@ -64,5 +65,6 @@ class ZeroCost(Standalone):
             PROXIES[name]
 
     def wanted(self, task: Task) -> list[Architecture]:
-        drawn = sample_distinct(task.space, self.num_screened, seed=task.seed, stream="random_search")
+        space = affordable(task.space, task.prices)
+        drawn = sample_distinct(space, self.num_screened, seed=task.seed, stream="random_search")
         return best_first(task, drawn, self.proxies)[: self.num_trained]

@@ -67,7 +67,7 @@ class Aging(Finder):
 
         def breed(found: int) -> Architecture:  # noqa: ARG001
             sample = alive.start + rng.integers(len(alive), size=self.tournament)
-            winner = min(sample.tolist(), key=lambda i: (-history.merits[i], history.architectures[i].digest))
+            winner = min(sample.tolist(), key=history.key)
             return mutate(space, history.architectures[winner], rng, rate=0.0)
 
         seen = history.architectures

@@ -29,23 +29,31 @@ class History:
     Attributes:
         architectures: which.
         merits: of each, more is better; `-inf` for one that failed.
-        values: other numbers of each by name, as they are: metrics, `params`, `macs`.  NaN where there is none.
+        values: other numbers of each by name, as they are: metrics, `params`, `macs`, other costs that the rule weighs.
+            NaN where there is none.
+        violations: of each how far it is beyond a budget, 0 where it fits; empty where nothing is limited, or where
+            nothing beyond a limit is ever scored.
     """
 
     architectures: tuple[Architecture, ...] = ()
     merits: tuple[float, ...] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    violations: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.architectures)
 
+    def key(self, i: int, fronts: Sequence[int] = ()) -> tuple[float, int, float, str]:
+        """What orders: what fits first, then the nearest to the limits (Deb 2000); front if there are any; merit.
+
+        Ties go by digest, so that an order never depends on how it came about.
+        """
+        far = self.violations[i] if self.violations else 0.0
+        return (far, fronts[i] if fronts else 0, -self.merits[i], self.architectures[i].digest)
+
     def best_first(self, fronts: Sequence[int] = ()) -> list[Architecture]:
-        """By front if there are any, by merit, ties by digest, so that an order never depends on how it came about."""
-
-        def key(i: int) -> tuple[int, float, str]:
-            return (fronts[i] if fronts else 0, -self.merits[i], self.architectures[i].digest)
-
-        return [self.architectures[i] for i in sorted(range(len(self)), key=key)]
+        """All of them in the order of `key`."""
+        return [self.architectures[i] for i in sorted(range(len(self)), key=lambda i: self.key(i, fronts))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,10 @@ class Finder(abc.ABC):
         """Says so where this rule cannot search `space` with `num` scores."""
         if not space.choices:
             raise SpaceError("SearchSpace", got="no choices", expected="at least one", fix="offer something to choose")
+
+    def weighs(self) -> tuple[str, ...]:
+        """The costs that the rule asks for in `History.values`, by their names in `tradenas.cost.COSTS`."""
+        return ()
 
     def fronts(self, history: History) -> tuple[int, ...]:  # noqa: ARG002
         """For each architecture its front, 0 first, where the rule weighs several objectives; nothing otherwise."""
@@ -98,6 +110,7 @@ def find(
     merit: Callable[[Mapping[str, float]], float],
     seed: int = 0,
     allowed: Allowed = anything,
+    violation: Callable[[Architecture], float] | None = None,
 ) -> History:
     """Searches anything that can score architectures, a table of results for instance.
 
@@ -105,6 +118,8 @@ def find(
         score: numbers of each architecture by name.
         num: architectures to score.
         merit: the one number of which more is better.
+        allowed: what may be scored at all: a hard limit.
+        violation: how far an architecture is beyond limits that only rank (Deb 2000: what fits before what does not).
 
     >>> from tradenas.search.parts.uniform import Uniform
     >>> from tradenas.space import Chain
@@ -128,5 +143,6 @@ def find(
                 + tuple(values.get(name, float("nan")) for values in told)
                 for name in sorted(names)
             },
+            violations=() if violation is None else history.violations + tuple(violation(a) for a in wanted),
         )
     return history

@@ -1,7 +1,7 @@
 """NSGA-II (Deb et al., IEEE Trans. Evol. Comput. 6(2), 2002): what is best by several objectives at once.
 
-    rank         non-dominated sorting into fronts                                 sec. III-A, pymoo
-    crowding     mean side of the cuboid around a point of its front               sec. III-B, pymoo
+    rank         non-dominated sorting into fronts, limits first                   sec. III-A and VI, `front.pareto`
+    crowding     mean side of the cuboid around a point of its front               sec. III-B
     survivors    by front, then the less crowded first, `population` of them
     parents      binary tournament in that order
     children     uniform crossover with probability 0.9, then every choice drawn anew with a small probability
@@ -18,44 +18,57 @@ from typing import Literal
 
 import numpy as np
 
-from tradenas.errors import ConfigError, MissingExtra
+from tradenas.cost import COSTS
+from tradenas.errors import ConfigError
 from tradenas.registry import did_you_mean
 from tradenas.search.parts.evolution import bred, sample_distinct
 from tradenas.search.parts.find import FINDERS, Allowed, Finder, History, anything
+from tradenas.search.parts.front import pareto
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, SearchSpace, crossover, mutate
 from tradenas.train.evaluate import METRICS, merit
 from tradenas.typing import FloatArray
 
-__all__ = ["NSGA2", "pareto"]
+__all__ = ["LESS", "NSGA2", "check_objectives", "objective_columns"]
 
-#: Objectives of which less is better, beside the metrics, which know themselves.
-COSTS = ("params", "macs")
+#: Objectives of which less is better, beside the metrics, which know themselves; `params` is short for `parameters`.
+LESS = ("params", *COSTS)
 
 
-def pareto(costs_NK: FloatArray) -> tuple[tuple[int, ...], FloatArray]:
-    """The front of each row, 0 first, and how far it lies from its neighbours there; less is better everywhere.
+def check_objectives(objectives: tuple[str, ...], *, place: str) -> None:
+    """Refuses fewer than two objectives, one twice, or a name that is none.
 
-    A row with a number that is not finite comes after all fronts, crowded by itself.
-
-    >>> fronts, apart = pareto(np.array([[0.0, 3.0], [1.0, 1.0], [3.0, 0.0], [2.0, 2.0], [np.inf, 0.0]]))
-    >>> fronts, apart.round(2).tolist()
-    ((0, 0, 0, 1, 2), [inf, 1.0, inf, inf, 0.0])
+    Raises:
+        ConfigError: any of these.
     """
-    try:
-        from pymoo.operators.survival.rank_and_crowding.metrics import get_crowding_function
-        from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
-    except ModuleNotFoundError as error:
-        raise MissingExtra.of("pymoo", extra="search") from error
-    known_N = np.flatnonzero(np.isfinite(costs_NK).all(axis=1))
-    found = [known_N[front] for front in NonDominatedSorting().do(costs_NK[known_N])]
-    fronts_N = np.full(len(costs_NK), len(found))
-    apart_N = np.zeros(len(costs_NK))
-    crowding = get_crowding_function("cd")
-    for number, front in enumerate(found):
-        fronts_N[front] = number
-        apart_N[front] = crowding.do(costs_NK[front])
-    return tuple(fronts_N.tolist()), apart_N
+    if len(set(objectives)) < max(2, len(objectives)):
+        raise ConfigError(place, got=str(list(objectives)), expected="two or more, each once")
+    for name in objectives:
+        if name not in ("merit", *LESS):
+            try:
+                merit({}, name)
+            except ConfigError as error:
+                hint = error.fix if "/" in name else did_you_mean(name, ["merit", *LESS, *METRICS])
+                raise ConfigError(place, got=repr(name), expected="a known objective", fix=hint) from None
+
+
+def objective_columns(objectives: tuple[str, ...], history: History) -> FloatArray:
+    """A row for each architecture and a column for each objective; less is better.
+
+    Raises:
+        ConfigError: no architecture has a number for one of the objectives.
+    """
+    columns = []
+    for name in objectives:
+        if name == "merit":
+            columns.append([-m for m in history.merits])
+            continue
+        if name not in history.values:
+            known = f"a score there is: {', '.join(history.values)}"
+            raise ConfigError("search.find.objectives", got=repr(name), expected=known)
+        values = history.values[name]
+        columns.append(list(values) if name in LESS else [-merit({name: v}, name) for v in values])
+    return np.array(columns, dtype=float).T
 
 
 @FINDERS.register("nsga2")
@@ -66,7 +79,8 @@ class NSGA2(Finder):
     Attributes:
         population: survivors that breed, and architectures in a generation.
         objectives: what is wanted, two or more: `merit`, which is what the search ranks by; metrics, each in its own
-            better direction (also of one regime, `ic/calm`); `params` and `macs`, of which less is better.
+            better direction (also of one regime, `ic/calm`); costs, of which less is better: `params`, `macs`,
+            `weight_bytes`, `peak_bytes`, `state_bytes`, and `latency_us` where `[budget]` names a table.
         crossover_rate: chance of a child to have two parents.
         mutation_rate: chance of each choice to be drawn anew; at least one is.
     """
@@ -78,46 +92,25 @@ class NSGA2(Finder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        place = "search.find.objectives"
-        if len(set(self.objectives)) < max(2, len(self.objectives)):
-            raise ConfigError(place, got=str(list(self.objectives)), expected="two or more, each once")
-        for name in self.objectives:
-            if name not in ("merit", *COSTS):
-                try:
-                    merit({}, name)
-                except ConfigError as error:
-                    hint = error.fix if "/" in name else did_you_mean(name, ["merit", *COSTS, *METRICS])
-                    raise ConfigError(place, got=repr(name), expected="a known objective", fix=hint) from None
+        check_objectives(self.objectives, place="search.find.objectives")
         if not 0.0 <= self.crossover_rate <= 1.0:
             raise ConfigError("search.find.crossover_rate", got=self.crossover_rate, expected="a share from 0 to 1")
         if not 0.0 < self.mutation_rate <= 1.0:
             raise ConfigError("search.find.mutation_rate", got=self.mutation_rate, expected="above 0, at most 1")
 
-    def costs(self, history: History) -> FloatArray:
-        """A row for each architecture and a column for each objective; less is better.
-
-        Raises:
-            ConfigError: no architecture has a number for one of the objectives.
-        """
-        columns = []
-        for name in self.objectives:
-            if name == "merit":
-                columns.append([-m for m in history.merits])
-                continue
-            if name not in history.values:
-                raise ConfigError(
-                    "search.find.objectives", got=repr(name), expected=f"a score there is: {', '.join(history.values)}"
-                )
-            values = history.values[name]
-            columns.append(list(values) if name in COSTS else [-merit({name: v}, name) for v in values])
-        return np.array(columns, dtype=float).T
+    def weighs(self) -> tuple[str, ...]:
+        return tuple(name for name in self.objectives if name in COSTS)
 
     def fronts(self, history: History) -> tuple[int, ...]:
-        return pareto(self.costs(history))[0] if len(history) else ()
+        return self.sorted(history)[0] if len(history) else ()
+
+    def sorted(self, history: History) -> tuple[tuple[int, ...], FloatArray]:
+        """Front and crowding of each architecture."""
+        return pareto(objective_columns(self.objectives, history), history.violations)
 
     def survivors(self, history: History) -> list[Architecture]:
         """The `population` that breed: by front, then the less crowded first."""
-        fronts, apart_N = pareto(self.costs(history))
+        fronts, apart_N = self.sorted(history)
         some = history.architectures
         order = sorted(range(len(some)), key=lambda i: (fronts[i], -apart_N[i], some[i].digest))
         return [some[i] for i in order[: self.population]]

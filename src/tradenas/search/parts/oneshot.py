@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from tradenas.errors import BudgetError, ConfigError
+from tradenas.cost import PriceList
+from tradenas.errors import ConfigError
 from tradenas.nn import Network, hard
 from tradenas.search.base import Candidate, Method, Task
+from tradenas.search.parts.affordable import affordable, kept, refuse_unless_met
 from tradenas.search.parts.aggregate import Aggregate, merits_of
-from tradenas.search.parts.evolution import Evolution, sample_distinct
-from tradenas.search.parts.find import Finder, History
+from tradenas.search.parts.evolution import Evolution
+from tradenas.search.parts.find import Allowed, Finder, History
 from tradenas.search.parts.parsimony import simplest_first, simplify
 from tradenas.search.parts.proxies import PROXIES, best_first
+from tradenas.search.parts.reward import worth
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_travel
 from tradenas.seeds import seed_for
@@ -54,7 +57,7 @@ class OneShot(Method[SupernetState], abc.ABC):
         num_ranked: architectures to score.
         supernets: supernets trained from different seeds, one after the other; their orders are put together.
         aggregate: how: by `mean_rank`, by `borda` points, or by `mean_score`.
-        max_params: most parameters that a candidate may have; 0 sets no limit.
+        max_params: most parameters that a candidate may have, `budget.parameters` by another name; 0 sets no limit.
         warm_start: zero-cost proxy by which the first generation is the best tenth of ten times as many proposals;
             empty for none.
         parsimony: standard errors of the difference within which a candidate is as good as the best: inputs of the best
@@ -94,7 +97,7 @@ class OneShot(Method[SupernetState], abc.ABC):
     def init(self, task: Task) -> SupernetState:
         self.find.check(task.space, self.num_ranked)
         networks = [self.network(task, seed=self.seed_of(task, i)) for i in range(self.supernets)]
-        self.check_budget(task, networks[0])
+        self.check_budget(task, self.final(task.space))
         return SupernetState(task.space, networks, [self.optimizer(n) for n in networks])
 
     def warnings(self, task: Task, state: SupernetState) -> list[str]:
@@ -123,23 +126,35 @@ class OneShot(Method[SupernetState], abc.ABC):
         """Of the weights, batches and paths of one supernet; the first has the task's."""
         return task.seed if supernet == 0 else seed_for(task.seed, "supernet", supernet)
 
-    def check_budget(self, task: Task, network: Network) -> None:
-        """Refuses a limit that nothing meets, before anything is trained.
+    def final(self, space: SearchSpace) -> SearchSpace:
+        """What candidates come from in the end; a method that goes through stages has less in the last one."""
+        return space
+
+    def check_budget(self, task: Task, space: SearchSpace) -> None:
+        """Refuses what cannot be had, before anything is trained.
 
         Raises:
-            BudgetError: neither the smallest architecture nor any of 1,000 drawn ones has so few parameters.
+            BudgetError: no architecture meets the limits.
+            ConfigError: the finder weighs a cost that is not known, or several supernets are to vote on an objective.
         """
-        if not self.max_params:
-            return
-        drawn = sample_distinct(task.space, 1000, seed=task.seed, stream="budget")
-        cheapest = min((network.count(a).parameters, a.digest) for a in [task.space.smallest(), *drawn])
-        if cheapest[0] > self.max_params:
-            raise BudgetError(
-                "search.max_params",
-                got=f"{self.max_params:,}",
-                expected=f"at least {cheapest[0]:,}, what the cheapest architecture found ({cheapest[1]}) has",
-                fix="raise it, or offer smaller widths and lookbacks",
-            )
+        prices = self.limits(task)
+        prices.require(self.find.weighs(), place="search.find.objectives")
+        if prices.exponents and self.supernets > 1 and self.aggregate != "mean_score":
+            raise ConfigError(
+                "search.aggregate", got=f"{self.aggregate} of {self.supernets} supernets with budget.exponents",
+                expected="mean_score: an objective is made of scores, not of ranks",
+            )  # fmt: skip
+        refuse_unless_met(space, prices)
+
+    def limits(self, task: Task) -> PriceList:
+        """What architectures cost and may cost; `max_params` is one of the limits."""
+        return task.price_list().limited(parameters=self.max_params)
+
+    def prices(self, task: Task, state: SupernetState) -> PriceList:
+        """The same, made once for a state."""
+        if state.prices is None:
+            state.prices = self.limits(task)
+        return state.prices
 
     def epoch(self, task: Task, state: SupernetState, epoch: int) -> dict[str, float]:
         supernet, within = divmod(epoch, self.training.epochs)
@@ -153,9 +168,15 @@ class OneShot(Method[SupernetState], abc.ABC):
             return self.simplified(task, state)
         return self.generation(task, state, at)
 
-    def allows(self, state: SupernetState, architecture: Architecture) -> bool:
+    def allows(self, state: SupernetState, architecture: Architecture) -> bool:  # noqa: ARG002
+        """Whether a finder may propose an architecture, whatever it costs."""
+        return True
+
+    def allowed(self, task: Task, state: SupernetState) -> Allowed:
         """Whether a finder may propose an architecture."""
-        return not self.max_params or state.network.count(architecture).parameters <= self.max_params
+        prices = self.prices(task, state)
+        hard = bool(prices.limits) and prices.rule == "reject"
+        return lambda a: self.allows(state, a) and (not hard or prices.fits(a))
 
     def train(self, task: Task, state: SupernetState, epoch: int, supernet: int = 0) -> dict[str, float]:
         """An epoch of one supernet."""
@@ -202,12 +223,12 @@ class OneShot(Method[SupernetState], abc.ABC):
         count = self.find.sizes(self.num_ranked)[generation]
         screen = bool(self.warm_start) and generation == 0
         wanted = self.find.propose(
-            self.candidates_from(task, state),
+            affordable(self.candidates_from(task, state), self.prices(task, state)),
             self.history(task, state),
             count * SCREENED if screen else count,
             generation=generation,
             seed=task.seed,
-            allowed=lambda a: self.allows(state, a),
+            allowed=self.allowed(task, state),
         )
         if screen:
             wanted = best_first(task, wanted, [self.warm_start])[:count]
@@ -220,8 +241,9 @@ class OneShot(Method[SupernetState], abc.ABC):
         best = self.ranked(task, state)[0]
         if task.scorer.metric in best.scores:
             state.scored += simplify(
-                state.space, task.scorer, state.networks, best, errors=self.parsimony, seen=state.scored
-            )
+                state.space, task.scorer, state.networks, best, errors=self.parsimony, seen=state.scored,
+                allowed=self.allowed(task, state),
+            )  # fmt: skip
         return {"scored": float(len(state.scored))}
 
     def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
@@ -231,18 +253,22 @@ class OneShot(Method[SupernetState], abc.ABC):
     def history(self, task: Task, state: SupernetState) -> History:
         """What a finder may learn from."""
         names = sorted({name for c in state.scored for name in c.scores})
-        counts = [state.network.count(c.architecture) for c in state.scored]
+        prices = self.prices(task, state)
         values = {name: tuple(c.scores.get(name, float("nan")) for c in state.scored) for name in names}
-        values["params"] = tuple(float(c.parameters) for c in counts)
-        values["macs"] = tuple(float(c.macs) for c in counts)
+        for name in {"parameters", "macs", *self.find.weighs()}:
+            values[name] = tuple(prices.one(name, c.architecture) for c in state.scored)
+        values["params"] = values["parameters"]
         return History(
             architectures=tuple(c.architecture for c in state.scored),
-            merits=merits_of(state.scored, task.scorer.metric, self.aggregate),
+            merits=tuple(worth(task, c.architecture, c.scores) for c in state.scored)
+            if prices.exponents
+            else merits_of(state.scored, task.scorer.metric, self.aggregate),
             values=values,
+            violations=tuple(prices.violation(c.architecture) for c in state.scored) if prices.limits else (),
         )
 
     def finish(self, task: Task, state: SupernetState) -> list[Candidate]:
-        ranked = self.ranked(task, state)
+        ranked = kept(self.ranked(task, state), self.prices(task, state))
         if not self.parsimony:
             return ranked
         return simplest_first(task.scorer, state.networks, ranked, errors=self.parsimony)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.search.base import Candidate, Method, State, Task
+from tradenas.search.parts.affordable import best_first, refuse_unless_met
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.space import Architecture
 from tradenas.train.evaluate import merit
@@ -64,7 +65,9 @@ class Standalone(Method[StandaloneState], abc.ABC):
     def num_epochs(self) -> int:
         return self.num_trained
 
-    def init(self, task: Task) -> StandaloneState:  # noqa: ARG002
+    def init(self, task: Task) -> StandaloneState:
+        if task.prices is not None:
+            refuse_unless_met(task.space, task.prices)
         return StandaloneState()
 
     def epoch(self, task: Task, state: StandaloneState, epoch: int) -> dict[str, float]:
@@ -91,4 +94,4 @@ class Standalone(Method[StandaloneState], abc.ABC):
         return {"scored": float(len(state.scored)), "best": merit(best.scores, task.scorer.metric)}
 
     def finish(self, task: Task, state: StandaloneState) -> list[Candidate]:
-        return task.scorer.best_first(state.scored)
+        return best_first(task, state.scored)

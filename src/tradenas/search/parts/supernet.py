@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tradenas.cost import PriceList
 from tradenas.nn import Mixture, Network
 from tradenas.search.base import Candidate, State
 from tradenas.space import Architecture, Option, SearchSpace
@@ -21,6 +22,7 @@ def candidates_to(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         {"architecture": dict(c.architecture), "scores": c.scores}
         | ({"each": list(c.each)} if c.each else {})
         | ({"front": c.front} if c.front is not None else {})
+        | ({"instead_of": dict(c.instead_of)} if c.instead_of is not None else {})
         for c in candidates
     ]
 
@@ -33,6 +35,7 @@ def candidates_from(plain: list[dict[str, Any]]) -> list[Candidate]:
             dict(c["scores"]),
             tuple(dict(s) for s in c.get("each", ())),
             c.get("front"),
+            Architecture.from_plain(c["instead_of"]) if "instead_of" in c else None,
         )
         for c in plain
     ]
@@ -76,6 +79,7 @@ class SupernetState(State):
         self.scored: list[Candidate] = []
         self.updates: dict[str, list[int]] = {c.name: [0] * len(c.options) for c in space.choices}
         self.teacher: Network | None = None
+        self.prices: PriceList | None = None  # made when first asked for (`OneShot.prices`)
 
     @property
     def network(self) -> Network:
