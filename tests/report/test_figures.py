@@ -142,6 +142,17 @@ def test_the_forest_has_a_row_a_strategy_in_the_order_of_the_table(record):
     assert finalists == sorted(finalists, reverse=True)
 
 
+def test_learned_baselines_stand_by_what_they_read(record):
+    reads = {"hold": "rule", "flat": "rule", "reversal": "rule", "momentum": "rule", "ridge": "row", "lightgbm": "raw"}
+    told = replace(record, strategies=tuple(replace(s, reads=reads.get(s.name)) for s in record.strategies))
+    heads = [text.text for text in of(forest(told, width=880), "text", "group-name")]
+    kinds = [h.removeprefix("Baselines: ") for h in heads if h.startswith("Baselines")]
+    assert kinds == [
+        "rules", "learned, on the current row of indicators", "learned, on windows of raw candles", "Baselines",
+    ]  # fmt: skip
+    assert [s.name for s in ordered(told)].index("ridge") < [s.name for s in ordered(told)].index("lightgbm")
+
+
 def test_before_the_vault_the_forest_shows_the_selection_zone(record):
     closed = replace(record, verdict=None, strategies=tuple(replace(s, vault=None) for s in record.strategies))
     svg = forest(closed, width=880)

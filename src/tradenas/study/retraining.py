@@ -79,6 +79,7 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
                 "seeds": [{"seed": s, "selection": r.scores, "vault": None} for s, r in zip(seeds, each, strict=False)],
                 "vault": None,
                 **({} if strategy.regime is None else {"regime": strategy.regime}),
+                **({"reads": BASELINES[strategy.name].reads} if strategy.kind == "baseline" else {}),
             }
         )
     _score(config, told, traded)

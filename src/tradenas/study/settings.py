@@ -128,7 +128,9 @@ class TrialConfig:
             DARTS searches with 8 and evaluates with 20); 0 trains what was searched.  The coupling still trains
             networks of the search's size, so it says nothing of what the difference in size does.
         width: channels of their nodes; 0 as they were searched.
-        baselines: names from `tradenas.trials.baselines.BASELINES`.
+        baselines: names from `tradenas.trials.baselines.BASELINES`.  `linear` and `lightgbm` read the current row of
+            indicators, `linear_window`, `lightgbm_window`, `dlinear` and `gru` windows of them, and `linear_raw`,
+            `lightgbm_raw`, `dlinear_raw` and `gru_raw` windows of raw candles (return, range, body and wicks of each).
         tuning_budget: settings tried for each baseline.
         coupling: candidates, spread over the ranking, trained alone on the supernet's own rows to measure whether
             its ranking tells the truth; 0 measures nothing.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +14,9 @@ from train.datasets import make_dataset, scrambled
 
 REACH = 16
 TRAIN, TEST = Span(0, 2000), Span(2020, 3000)
-LEARNED = [name for name in BASELINES if BASELINES[name].learned]
+RAW = [name for name in BASELINES if BASELINES[name].reads == "raw"]
+OTHERS = [name for name in BASELINES if name not in RAW]  # those on raw candles differ in their columns only
+LEARNED = [name for name in OTHERS if BASELINES[name].learned]
 ONE_ROW = ["linear", "lightgbm"]
 WINDOWED = [name for name in LEARNED if name not in ONE_ROW]
 SMALL: dict[str, dict] = {
@@ -38,9 +41,13 @@ def ic(name, data, **changes):
 def test_the_registry_is_whole():
     assert set(BASELINES) == {
         "flat", "hold", "reversal", "momentum", "linear", "linear_window",
-        "lightgbm", "lightgbm_window", "dlinear", "gru",
+        "lightgbm", "lightgbm_window", "dlinear", "gru", *RAW,
     }  # fmt: skip
     assert all(BASELINES[name].name == name for name in BASELINES)
+    assert set(RAW) == {
+        "dlinear_raw", "gru_raw", "lightgbm_raw", "linear_raw",
+    }  # fmt: skip
+    assert {BASELINES[name].reads for name in BASELINES if not BASELINES[name].learned} == {"rule"}
 
 
 @pytest.mark.parametrize("kind", ["binary", "regression"])
@@ -118,7 +125,31 @@ def refit(name, data, predict=LATER, **changes):
     return fit(name, data, train=SHORT, predict=predict, **changes)
 
 
-@pytest.mark.parametrize("name", list(BASELINES))
+@pytest.mark.parametrize("name", RAW)
+def test_on_raw_candles_no_other_column_is_read(name):
+    data = make_dataset(rows=900, planted="feature", strength=0.5, features=2)
+    train, predict = Span(0, 600), Span(620, 900)
+    assert len(data.names) == 2
+    data = replace(data, names=("log_return_1", "rsi_14"))
+    params = SMALL.get(name.removesuffix("_raw"), SMALL.get(name.replace("_raw", "_window"), {}))
+
+    def signal(of):
+        return fit(name, of, train=train, predict=predict, params=params)
+
+    def changed(column):
+        x_TF = data.x_TF.copy()
+        x_TF[:, column :: len(data.names)] = np.roll(x_TF[:, column :: len(data.names)], 7, axis=0)
+        return replace(data, x_TF=x_TF)
+
+    plain = signal(data)
+    assert np.ptp(plain) > 0
+    np.testing.assert_array_equal(signal(changed(1)), plain)
+    assert not np.array_equal(signal(changed(0)), plain)
+    with pytest.raises(ConfigError, match=r"features\.indicators"):
+        signal(replace(data, names=("sma_ratio_20", "rsi_14")))
+
+
+@pytest.mark.parametrize("name", OTHERS)
 class TestCausal:
     def test_later_rows_change_no_earlier_signal(self, name):
         cut = 1300
@@ -146,7 +177,7 @@ class TestCausal:
         np.testing.assert_allclose(refit(name, data, params=params)[row - 920], same[row - 920], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", list(BASELINES))
+@pytest.mark.parametrize("name", OTHERS)
 class TestRows:
     def test_rows_without_enough_history_have_no_signal(self, name):
         if not BASELINES[name].banded:

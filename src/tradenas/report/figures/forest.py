@@ -15,6 +15,10 @@ __all__ = ["estimate", "forest", "ordered"]
 KINDS = {
     "finalist": "Finalists",
     "routed": "Routed between specialists",
+    "baseline/rule": "Baselines: rules",
+    "baseline/row": "Baselines: learned, on the current row of indicators",
+    "baseline/window": "Baselines: learned, on windows of indicators",
+    "baseline/raw": "Baselines: learned, on windows of raw candles",
     "baseline": "Baselines",
     "random": "Random architectures, equal budget",
     "specialist": "Specialists, flat outside their regime",
@@ -29,13 +33,20 @@ def estimate(strategy: Strategy, zone: str) -> Interval | None:
     return Interval(value=scores.sharpe, low=scores.sharpe_low, high=scores.sharpe_high)
 
 
+def group_of(strategy: Strategy) -> str:
+    """Its kind; of a baseline also what it reads."""
+    return f"{strategy.kind}/{strategy.reads}" if strategy.reads else strategy.kind
+
+
 def ordered(record: RunRecord) -> list[Strategy]:
     """Finalists, baselines, random architectures, then any other kind; best first in the leading zone."""
-    kinds = [*KINDS, *sorted({s.kind for s in record.strategies or ()} - set(KINDS))]
+    kinds = [*KINDS, *sorted({group_of(s) for s in record.strategies or ()} - set(KINDS))]
 
     def key(strategy: Strategy) -> tuple[int, float]:
         found = estimate(strategy, record.zone) or estimate(strategy, "selection")
-        return kinds.index(strategy.kind), -(found.value if found is not None and found.value is not None else -1e9)
+        return kinds.index(group_of(strategy)), -(
+            found.value if found is not None and found.value is not None else -1e9
+        )
 
     return sorted(record.strategies or (), key=key)
 
@@ -47,7 +58,7 @@ def forest(record: RunRecord, *, width: int) -> Markup | None:
         return None
     wide = width > 600
     step = 27.0 if wide else 45.0
-    groups = [(kind, list(members)) for kind, members in groupby(rows, lambda s: s.kind)]
+    groups = [(kind, list(members)) for kind, members in groupby(rows, group_of)]
     height = 14 + 32.0 * len(groups) + step * len(rows) + 34
     found = [e for s in rows for e in (estimate(s, "selection"), estimate(s, record.zone)) if e is not None]
     ends = [v for e in found for v in (e.value, e.low, e.high) if v is not None]

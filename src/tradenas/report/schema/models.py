@@ -122,6 +122,7 @@ class Strategy:
     params: int | None = None
     supernet_score: float | None = None
     tried: int | None = None
+    reads: str | None = None
     seeds: tuple[SeedRun, ...] = ()
     selection: ZoneScores | None = None
     vault: ZoneScores | None = None

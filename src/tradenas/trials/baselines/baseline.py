@@ -25,6 +25,8 @@ class Baseline(Protocol):
     Attributes:
         name: key in `BASELINES`.
         learned: whether it fits labels.
+        reads: `rule` where it learns nothing; otherwise the current `row` of columns, a `window` of rows of them, or
+            a window of `raw` candles.
         banded: False where a no-trade band would defeat its purpose (flat, hold): its signals are obeyed as they are.
 
     One that is a `Pooling` too can learn from several markets at once.
@@ -35,6 +37,9 @@ class Baseline(Protocol):
 
     @property
     def learned(self) -> bool: ...
+
+    @property
+    def reads(self) -> str: ...
 
     @property
     def banded(self) -> bool: ...

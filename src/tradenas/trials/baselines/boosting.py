@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -46,18 +46,19 @@ class Boosting:
     Deterministic: one thread, fixed row order.  Learns from at most 100,000 rows (16 million values), evenly spread.
 
     Attributes:
-        windowed: reads a window of rows of one transform; otherwise the current row, by default of all transforms.
+        reads: the current `row`, by default of all transforms; a `window` of rows of one transform; or such a window of
+            `raw` candles only, without indicators that look back.
     """
 
     name: str
-    windowed: bool
+    reads: Literal["row", "window", "raw"]
     learned: ClassVar[bool] = True
     banded: ClassVar[bool] = True
 
     def configurations(
         self, count: int, seed: int, *, reach: int = 64, transforms: tuple[str, ...] = ("raw",)
     ) -> tuple[Params, ...]:
-        blocks = list(transforms) if self.windowed else ["all", *transforms]
+        blocks = list(transforms) if self.reads != "row" else ["all", *transforms]
 
         def draw(rng: np.random.Generator) -> Params:
             params: dict[str, str | int | float] = {
@@ -68,10 +69,12 @@ class Boosting:
                 "lambda_l2": log_uniform(rng, 1e-2, 10.0),
                 "transform": str(rng.choice(blocks)),
             }
-            return {**params, "window": window_up_to(rng, reach)} if self.windowed else params
+            return {**params, "window": window_up_to(rng, reach)} if self.reads != "row" else params
 
         first: Params = {**DEFAULTS, "transform": blocks[0]}
-        return distinct(self.name, count, seed, {**first, "window": min(16, reach)} if self.windowed else first, draw)
+        return distinct(
+            self.name, count, seed, {**first, "window": min(16, reach)} if self.reads != "row" else first, draw
+        )
 
     def fit_signal(
         self, data: Dataset, train: Span, predict: Span, *, params: Params, seed: int, reach: int
@@ -93,7 +96,7 @@ class Boosting:
         for data in markets:
             fit_R, tail_R = hold_out_tail(training_rows(data, train, reach), purge=reach)
             inputs, objective = (
-                Inputs.fitted(data, fit_R, transform=transform, window=window),
+                Inputs.fitted(data, fit_R, transform=transform, window=window, raw=self.reads == "raw"),
                 objective_of(data, train),
             )
             limit = max(min(MAX_ROWS, MAX_VALUES // inputs.num_columns) // len(markets), 1)
@@ -133,5 +136,6 @@ class Boosting:
         return signals
 
 
-BASELINES.register("lightgbm")(Boosting(name="lightgbm", windowed=False))
-BASELINES.register("lightgbm_window")(Boosting(name="lightgbm_window", windowed=True))
+BASELINES.register("lightgbm")(Boosting(name="lightgbm", reads="row"))
+BASELINES.register("lightgbm_window")(Boosting(name="lightgbm_window", reads="window"))
+BASELINES.register("lightgbm_raw")(Boosting(name="lightgbm_raw", reads="raw"))

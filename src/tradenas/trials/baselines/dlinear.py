@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,9 +19,14 @@ __all__ = ["DLinear"]
 
 @dataclass(frozen=True, kw_only=True)
 class DLinear:
-    """Settings: `window` and moving `average` in rows, `learning_rate`, `weight_decay`, `transform`."""
+    """Settings: `window` and moving `average` in rows, `learning_rate`, `weight_decay`, `transform`.
+
+    Attributes:
+        reads: a `window` of all columns of a transform, or of `raw` candles only, without indicators that look back.
+    """
 
     name: str = "dlinear"
+    reads: Literal["window", "raw"] = "window"
     learned: ClassVar[bool] = True
     banded: ClassVar[bool] = True
 
@@ -70,9 +75,11 @@ class DLinear:
             ),
             transform=str(chosen["transform"]),
             window=window,
+            raw=self.reads == "raw",
             seed=seed,
             reach=reach,
         )
 
 
 BASELINES.register("dlinear")(DLinear())
+BASELINES.register("dlinear_raw")(DLinear(name="dlinear_raw", reads="raw"))

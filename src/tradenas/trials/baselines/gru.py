@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -20,9 +20,14 @@ __all__ = ["GRU"]
 
 @dataclass(frozen=True, kw_only=True)
 class GRU:
-    """Settings: `window` in rows, `hidden` units, `learning_rate`, `weight_decay`, `transform`."""
+    """Settings: `window` in rows, `hidden` units, `learning_rate`, `weight_decay`, `transform`.
+
+    Attributes:
+        reads: a `window` of all columns of a transform, or of `raw` candles only, without indicators that look back.
+    """
 
     name: str = "gru"
+    reads: Literal["window", "raw"] = "window"
     learned: ClassVar[bool] = True
     banded: ClassVar[bool] = True
 
@@ -69,9 +74,11 @@ class GRU:
             ),
             transform=str(chosen["transform"]),
             window=window,
+            raw=self.reads == "raw",
             seed=seed,
             reach=reach,
         )
 
 
 BASELINES.register("gru")(GRU())
+BASELINES.register("gru_raw")(GRU(name="gru_raw", reads="raw"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -31,25 +31,28 @@ class Linear:
     read; `window` (of the windowed one), in rows.
 
     Attributes:
-        windowed: reads a window of rows of one transform; otherwise the current row, by default of all transforms.
+        reads: the current `row`, by default of all transforms; a `window` of rows of one transform; or such a window of
+            `raw` candles only, without indicators that look back.
     """
 
     name: str
-    windowed: bool
+    reads: Literal["row", "window", "raw"]
     learned: ClassVar[bool] = True
     banded: ClassVar[bool] = True
 
     def configurations(
         self, count: int, seed: int, *, reach: int = 64, transforms: tuple[str, ...] = ("raw",)
     ) -> tuple[Params, ...]:
-        blocks = list(transforms) if self.windowed else ["all", *transforms]
+        blocks = list(transforms) if self.reads != "row" else ["all", *transforms]
 
         def draw(rng: np.random.Generator) -> Params:
             params: Params = {"alpha": log_uniform(rng, 1e-4, 10.0), "transform": str(rng.choice(blocks))}
-            return {**params, "window": window_up_to(rng, reach)} if self.windowed else params
+            return {**params, "window": window_up_to(rng, reach)} if self.reads != "row" else params
 
-        first: Params = {"alpha": 0.1 if self.windowed else 0.01, "transform": blocks[0]}
-        return distinct(self.name, count, seed, {**first, "window": min(16, reach)} if self.windowed else first, draw)
+        first: Params = {"alpha": 0.1 if self.reads != "row" else 0.01, "transform": blocks[0]}
+        return distinct(
+            self.name, count, seed, {**first, "window": min(16, reach)} if self.reads != "row" else first, draw
+        )
 
     def fit_signal(
         self,
@@ -79,7 +82,9 @@ class Linear:
         tables, rows = [], []
         for data in markets:
             rows_R = training_rows(data, train, reach)
-            inputs = Inputs.fitted(data, rows_R, transform=str(chosen["transform"]), window=window)
+            inputs = Inputs.fitted(
+                data, rows_R, transform=str(chosen["transform"]), window=window, raw=self.reads == "raw"
+            )
             limit = min(MAX_ROWS, max(MAX_VALUES // inputs.num_columns, 1)) // len(markets)
             rows_R, objective = spread(rows_R, max(limit, 1)), objective_of(data, train)
             tables.append((data, inputs, objective))
@@ -141,5 +146,6 @@ def logistic(x_RF: Float32Array, y_R: FloatArray, alpha: float, *, steps: int = 
     return weights_F[:-1], float(weights_F[-1])
 
 
-BASELINES.register("linear")(Linear(name="linear", windowed=False))
-BASELINES.register("linear_window")(Linear(name="linear_window", windowed=True))
+BASELINES.register("linear")(Linear(name="linear", reads="row"))
+BASELINES.register("linear_window")(Linear(name="linear_window", reads="window"))
+BASELINES.register("linear_raw")(Linear(name="linear_raw", reads="raw"))

@@ -166,12 +166,13 @@ def fit_network(
     fitting: Fitting,
     transform: str,
     window: int,
+    raw: bool,
     seed: int,
     reach: int,
 ) -> FloatArray:
     """Builds a network for a number of features, fits it on `train`, and answers for `predict`."""
     fit_R, tail_R = hold_out_tail(training_rows(data, train, reach), purge=reach)
-    inputs = Inputs.fitted(data, fit_R, transform=transform, window=window)
+    inputs = Inputs.fitted(data, fit_R, transform=transform, window=window, raw=raw)
     objective = Objective.fitted(data, train)
     binary = data.kind == "binary"
     with _one_thread():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MIN_ROWS",
+    "RAW",
     "Inputs",
     "answer",
     "check_window",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 MIN_ROWS = 64
+#: Columns that say what one candle was and nothing of those before it: windows of them are windows of raw candles.
+RAW = ("log_return_1", "range_1", "body", "upper_wick", "lower_wick")
 _CHUNK_ROWS = 4096
 _CLIP = 5.0
 
@@ -160,8 +163,22 @@ class Inputs:
     window: int
 
     @classmethod
-    def fitted(cls, data: Dataset, rows_R: IntArray, *, transform: str, window: int = 1) -> Inputs:
+    def fitted(cls, data: Dataset, rows_R: IntArray, *, transform: str, window: int = 1, raw: bool = False) -> Inputs:
+        """The columns of one transform, or of all; of a `raw` window only what single candles were (`RAW`).
+
+        Raises:
+            ConfigError: no such transform, or no such column for a raw window.
+        """
         x_TF = data.x_TF[:, columns_of(data, transform)]
+        if raw:
+            named = [j for j, name in enumerate(data.names) if name in RAW]
+            if not named:
+                raise ConfigError(
+                    "baseline on raw candles", got=f"none of {', '.join(RAW)} among the columns",
+                    expected="one of them",
+                    fix="add them to features.indicators, or leave the baseline out of trials.baselines",
+                )  # fmt: skip
+            x_TF = x_TF[:, named]
         sample_RF = x_TF[rows_R].astype(np.float64)
         deviation_F = sample_RF.std(axis=0)
         deviation_F[~(deviation_F > 0)] = np.inf  # a column that never moved says nothing

@@ -25,6 +25,7 @@ class Constant:
     name: str
     value: float
     learned: ClassVar[bool] = False
+    reads: ClassVar[str] = "rule"
     banded: ClassVar[bool] = False
 
     def configurations(
@@ -57,6 +58,7 @@ class Reversal:
 
     name: str = "reversal"
     learned: ClassVar[bool] = False
+    reads: ClassVar[str] = "rule"
     banded: ClassVar[bool] = True
 
     def configurations(
@@ -93,6 +95,7 @@ class Momentum:
 
     name: str = "momentum"
     learned: ClassVar[bool] = False
+    reads: ClassVar[str] = "rule"
     banded: ClassVar[bool] = True
 
     def configurations(
