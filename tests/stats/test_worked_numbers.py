@@ -110,7 +110,7 @@ def test_stepm_steps_down_as_romano_and_wolf_do() -> None:
 
 def printed_example() -> tuple[np.ndarray, np.ndarray, int]:
     """Losses of a benchmark and of 500 regressions on mismeasured factors, and the seed of the resampling."""
-    rng = np.random.RandomState(23456)  # noqa: NPY002  (the example's own generator)
+    rng = np.random.RandomState(23456)
     seed = rng.randint(0, 2**31 - 1)
     factors = rng.randn(1000, 3)
     y = factors @ np.array([1.0, 0.5, 0.1])
@@ -141,6 +141,6 @@ def test_the_printed_example_of_spa_is_this_one() -> None:
     from arch.bootstrap import SPA
 
     benchmark_D, losses_DK, seed = printed_example()
-    theirs = SPA(benchmark_D, losses_DK, seed=np.random.RandomState(seed))  # noqa: NPY002
+    theirs = SPA(benchmark_D, losses_DK, seed=np.random.RandomState(seed))
     theirs.compute()
     assert theirs.pvalues.round(3).tolist() == [0.520, 0.723, 0.733]
