@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,9 @@ class Progress(Protocol):
     def warn(self, stage: str, words: str) -> None:
         """Something that a person should know, and that stops nothing."""
 
+    def say(self, stage: str, lines: Sequence[str]) -> None:
+        """Something that a person should read, such as a small table."""
+
     def end(self, stage: str) -> None:
         """The stage is over."""
 
@@ -38,6 +41,9 @@ class NullProgress:
         """Nothing to show."""
 
     def warn(self, stage: str, words: str) -> None:
+        """Nothing to show."""
+
+    def say(self, stage: str, lines: Sequence[str]) -> None:
         """Nothing to show."""
 
     def end(self, stage: str) -> None:
@@ -78,6 +84,11 @@ class Events:
         """Something that a person should know, and that stops nothing: a line of kind `warning`, and shown at once."""
         self.write("warning", stage=stage, message=words)
         self.progress.warn(stage, words)
+
+    def say(self, stage: str, lines: Sequence[str]) -> None:
+        """Something that a person should read: a line of kind `said`, and shown at once."""
+        self.write("said", stage=stage, lines=list(lines))
+        self.progress.say(stage, lines)
 
     @contextmanager
     def span(self, stage: str, total: int = 0) -> Iterator[None]:

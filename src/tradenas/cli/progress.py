@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,7 @@ __all__ = ["Bars"]
 
 TITLES = {
     "data": "candles and features",
+    "budget": "what networks may cost",
     "search": "search",
     "coupling": "supernet against standalone",
     "causes": "why the supernet errs",
@@ -68,6 +70,12 @@ class Bars:
         """A warning, above the bars."""
         where = self.progress.console if self.progress is not None else self.console
         where.print(Text(f"warning: {TITLES.get(stage, stage)}: {words}", style="yellow"), highlight=False)
+
+    def say(self, stage: str, lines: Sequence[str]) -> None:
+        """A small table, above the bars."""
+        where = self.progress.console if self.progress is not None else self.console
+        for line in (f"{TITLES.get(stage, stage)}:", *(f"  {line}" for line in lines)):
+            where.print(Text(line), highlight=False, soft_wrap=True)
 
     def end(self, stage: str) -> None:
         """The stage is over; the last line of it stays."""

@@ -50,7 +50,7 @@ class Spread:
     def least(self) -> str:
         """The smallest in words."""
         known = "at least" if self.proved else "(of those looked at)"
-        return f"{known} {self.smallest:,.6g}, what {self.cheapest.digest} ({self.cheapest.describe()}) needs"
+        return f"{known} {_number(self.smallest)}, what {self.cheapest.digest} ({self.cheapest.describe()}) needs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Satisfiability:
         seen = "the whole space" if self.listed else f"{self.looked_at:,} of {self.size:,} architectures"
         raise BudgetError(
             ", ".join(f"budget.{n}" for n in told),
-            got=" and ".join(f"{self.budget.limits()[n]:,.6g}" for n in told),
+            got=" and ".join(_number(self.budget.limits()[n]) for n in told),
             expected=" and ".join(self.spreads[n].least() for n in told)
             if alone
             else f"limits that one architecture meets together: each alone can be met, all together by none of {seen}",
@@ -112,8 +112,8 @@ class Satisfiability:
         for name, spread in self.spreads.items():
             limit = self.budget.limits().get(name)
             numbers = [spread.smallest, spread.median, spread.largest]
-            shown = "none" if limit is None else f"{limit:,.6g}"
-            rows.append((name, shown, *(f"{n:,.6g}" for n in numbers), f"{spread.fits:.1%}"))
+            shown = "none" if limit is None else _number(limit)
+            rows.append((name, shown, *(_number(n) for n in numbers), f"{spread.fits:.1%}"))
         wide = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         table = ["  ".join(cell.rjust(w) for cell, w in zip(row, wide, strict=True)) for row in rows]
         how = f"all {self.size:,} listed" if self.listed else f"{self.looked_at:,} drawn of {self.size:,}"
@@ -192,6 +192,10 @@ def wilson(hits: int, draws: int) -> tuple[float, float]:
     scale = 1 + Z * Z / draws
     low, high = (middle - spread) / scale, (middle + spread) / scale
     return (low if hits else 0.0), (high if hits < draws else 1.0)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.6g}"
 
 
 def _tables_of(cost: AdditiveCost, space: SearchSpace) -> bool:

@@ -202,6 +202,10 @@ class Method(abc.ABC, Generic[S]):
         """What a person should know before the first epoch, and that stops nothing."""
         return []
 
+    def weighs(self) -> tuple[str, ...]:
+        """Costs that it asks of a task besides those that are limited, by their names in `tradenas.cost.COSTS`."""
+        return ()
+
     @abc.abstractmethod
     def epoch(self, task: Task, state: S, epoch: int) -> dict[str, float]:
         """One step of the search; changes the state, returns what to log."""

@@ -45,7 +45,9 @@ def why(bench: Bench, points: Sequence[tuple[Candidate, list[float]]], alone_N: 
     if not isinstance(config.space, Chain):  # parts are told apart by the layers of a chain
         return None
     torch.set_num_threads(config.runner.threads)
-    task = task_of(config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None)
+    task = task_of(
+        config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None, base=bench.folder.base
+    )
     state = restored(bench, method, task)
     if state is None:
         return None

@@ -29,6 +29,7 @@ from tradenas.search.methods import Sandwich
 from tradenas.search.parts.find import FINDERS
 from tradenas.search.parts.standalone import Standalone
 from tradenas.space import BLUEPRINTS, CROSS_ASSET, Architecture, Blueprint, Chain
+from tradenas.study.budget import BudgetConfig
 from tradenas.study.full_size import enlarged, enlarged_space
 from tradenas.study.regimes import RegimeConfig
 from tradenas.study.settings import DataConfig, FeatureConfig, RunnerConfig, TrialConfig, ZoneConfig, distinct
@@ -63,6 +64,7 @@ class StudyConfig:
     target: Target = field(default_factory=lambda: Target(kind="forward_return"))
     zones: ZoneConfig = field(default_factory=ZoneConfig)
     space: Blueprint = field(default_factory=Chain)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     search: Method[Any] = field(default_factory=Sandwich)
     trials: TrialConfig = field(default_factory=TrialConfig)
     regimes: RegimeConfig = field(default_factory=RegimeConfig)
@@ -182,6 +184,8 @@ class StudyConfig:
         decisive["threads"] = self.runner.threads
         if not self.regimes.enabled:
             del decisive["regimes"]
+        if self.budget == BudgetConfig():
+            del decisive["budget"]
         unasked = [("data", "funding"), ("data", "extra"), ("features", "without"), ("trials", "cells")]
         for section, key in [*unasked, ("trials", "width")]:
             if not decisive[section][key]:  # what is not asked for changes no number

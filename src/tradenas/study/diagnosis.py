@@ -81,7 +81,9 @@ def diagnose(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Eve
         return
     bench = Bench.at(folder, config, ledger, events, folder.open_rows)
     torch.set_num_threads(config.runner.threads)
-    task = task_of(config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None)
+    task = task_of(
+        config, bench.zones, cut(bench.data, bench.zones.search.stop), lambda *_: None, base=bench.folder.base
+    )
     state = restored(bench, method, task)
     if state is None:
         return

@@ -116,6 +116,16 @@ class RunFolder:
         return self.path / "search" / "candidates.json"
 
     @property
+    def budget(self) -> Path:
+        """What networks may cost and which share of the space fits; only where something is limited or weighed."""
+        return self.path / "search" / "budget.json"
+
+    @property
+    def front(self) -> Path:
+        """Candidates by quality and costs; only beside a budget."""
+        return self.path / "search" / "front.json"
+
+    @property
     def inputs(self) -> Path:
         """What each option is worth; only where the study measures it."""
         return self.path / "search" / "inputs.json"

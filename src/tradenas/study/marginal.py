@@ -43,7 +43,8 @@ def measure_inputs(folder: RunFolder, config: StudyConfig, ledger: Ledger, event
         return
     torch.set_num_threads(config.runner.threads)
     zones = Zones.from_description(folder.read(folder.data)["zones"])
-    task = task_of(config, zones, cut(load_dataset(folder.open_rows), zones.search.stop), lambda *_: None)
+    data = cut(load_dataset(folder.open_rows), zones.search.stop)
+    task = task_of(config, zones, data, lambda *_: None, base=folder.base)
     state = method.init(task)
     state.restore(saved[0], saved[1]["state"])
     searched = state.network.space  # of a search in stages, what the last one has weights for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from tradenas.search.base import Candidate, OnTrial, Scorer, Task, run_search
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.space import Architecture
 from tradenas.splits import Fold, Zones, holdout
+from tradenas.study.budget import price_list
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
 from tradenas.train.evaluate import Evaluator, Scores, by_regime, merit
@@ -71,11 +73,12 @@ def evaluator_of(config: StudyConfig, zones: Zones, data: Market) -> Evaluator:
     return Evaluator(data=data, train=fold.train, valid=fold.valid, rule=config.rule, costs=config.costs)
 
 
-def task_of(config: StudyConfig, zones: Zones, data: Market, on_trial: OnTrial) -> Task:
+def task_of(config: StudyConfig, zones: Zones, data: Market, on_trial: OnTrial, *, base: Path = Path()) -> Task:
     """What the search may look at.
 
     Args:
         data: up to the end of the search zone.
+        base: where relative paths of the study start.
     """
     return Task(
         space=config.space.space(data.indicators),
@@ -83,6 +86,7 @@ def task_of(config: StudyConfig, zones: Zones, data: Market, on_trial: OnTrial) 
         train=search_fold(config, zones).train,
         scorer=Scorer(evaluator=evaluator_of(config, zones, data), metric=config.rank_by, on_trial=on_trial),
         seed=config.seed,
+        prices=price_list(config, data.layout, data.indicators, base=base),
     )
 
 
@@ -94,7 +98,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
     zones = Zones.from_description(folder.read(folder.data)["zones"])
     data = cut(load_dataset(folder.open_rows), zones.search.stop)
     counting = _Counting(ledger)
-    task = task_of(config, zones, data, counting)
+    task = task_of(config, zones, data, counting, base=folder.base)
     space = task.space
     candidates = run_search(
         config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush

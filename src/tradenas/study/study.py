@@ -9,6 +9,7 @@ from typing import Any
 
 from tradenas.atomic import exclusive
 from tradenas.events import Events, Progress
+from tradenas.study.budget import check_budget
 from tradenas.study.config import StudyConfig, read_config
 from tradenas.study.diagnosis import diagnose
 from tradenas.study.folder import RunFolder
@@ -118,6 +119,7 @@ def run_in(
         if again or not folder.verdict.exists():
             folder.refuse_drift(config, allow=allow_drift)
         prepare(folder, config, events, base=base)
+        check_budget(folder, config, events, base=base)
         search(folder, config, ledger, events)
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)

@@ -99,7 +99,8 @@ class NSGA2(Finder):
             raise ConfigError("search.find.mutation_rate", got=self.mutation_rate, expected="above 0, at most 1")
 
     def weighs(self) -> tuple[str, ...]:
-        return tuple(name for name in self.objectives if name in COSTS)
+        asked = ["parameters" if name == "params" else name for name in self.objectives]
+        return tuple(name for name in COSTS if name in asked)
 
     def fronts(self, history: History) -> tuple[int, ...]:
         return self.sorted(history)[0] if len(history) else ()

@@ -146,6 +146,9 @@ class OneShot(Method[SupernetState], abc.ABC):
             )  # fmt: skip
         refuse_unless_met(space, prices)
 
+    def weighs(self) -> tuple[str, ...]:
+        return self.find.weighs()
+
     def limits(self, task: Task) -> PriceList:
         """What architectures cost and may cost; `max_params` is one of the limits."""
         return task.price_list().limited(parameters=self.max_params)

@@ -1,0 +1,206 @@
+"""The `[budget]` of a study: what networks may cost, what costs are worth, and whether anything fits, before training.
+
+A budget is that of the network that leaves: where `trials.cells` or `trials.width` enlarge what the search had, an
+architecture of the search costs what it costs at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tradenas.atomic import write_json
+from tradenas.cost import COSTS, Budget, Exponent, PriceList, Satisfiability, prices, satisfiability
+from tradenas.cost.count import bits_of
+from tradenas.cost.devices import Device, device
+from tradenas.errors import ConfigError, FolderError
+from tradenas.events import Events
+from tradenas.nn import Layout, Network
+from tradenas.search.parts.nsga2 import check_objectives
+from tradenas.search.parts.reward import scale_of
+from tradenas.train.store import load_dataset
+
+if TYPE_CHECKING:
+    from tradenas.study.config import StudyConfig
+    from tradenas.study.folder import RunFolder
+
+__all__ = ["BudgetConfig", "check_budget", "objectives_of", "price_list"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig(Budget):
+    """What networks may cost; nothing is limited unless a limit is named.
+
+    A limit is hard: no architecture beyond it is scored, retrained or traded.  Before anything is trained the study
+    says what smallest, median and largest cost are, and which share fits; where nothing does, it names the cheapest.
+    What a limit refuses was never scored, so it is no trial.
+
+    Attributes:
+        device: whose limits are those that are not named here: one that ships, or the path of a TOML file of one's own.
+        precision: of weights, activations and what is remembered, for the costs in bytes: `float32`, `float16`,
+            `bfloat16`, `int8`, or a number of bits; empty takes that of the device, or `float32`.
+        mode: whether `macs` and `peak_bytes` are those of one more candle where all that can be remembered is, or of a
+            whole window; empty takes that of the device, or `stream`.
+        rule: `reject` scores nothing beyond a limit; `dominance` scores such architectures too, as trials, and breeds
+            from those nearest to the limits where nothing fits better (Deb's rule), but none becomes a candidate.
+        exponents: costs that take part in the objective, as in MnasNet: quality x (cost / target)^w.
+        scale: difference of quality that is worth a factor of e there; 0 takes a large one of the metric: 0.02 of an
+            IC, a rank IC or an accuracy, 1 of a Sharpe ratio, 0.1 of a profit factor, 0.01 of a loss.
+        objectives: of the front in the report: `merit`, metrics, and costs; empty takes the merit and what is limited
+            or weighed.
+    """
+
+    device: str = ""
+    precision: str | int = ""
+    mode: Literal["", "stream", "window"] = ""
+    rule: Literal["reject", "dominance"] = "reject"
+    exponents: tuple[Exponent, ...] = ()
+    scale: float = 0.0
+    objectives: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision:
+            try:
+                bits_of(self.precision)
+            except ValueError as error:
+                raise ConfigError("budget.precision", got=repr(self.precision), expected=str(error)) from None
+        if not 0.0 <= self.scale < float("inf"):
+            raise ConfigError("budget.scale", got=self.scale, expected="0 (that of the metric) or a number above")
+        if len({e.cost for e in self.exponents}) < len(self.exponents):
+            raise ConfigError("budget.exponents", got="a cost twice", expected="each once")
+        if self.objectives:
+            check_objectives(self.objectives, place="budget.objectives")
+        if self.device and not self.device.endswith(".toml"):
+            device(self.device)
+
+    def on(self, base: Path) -> Device | None:
+        """The device; a file is looked for where the study lies."""
+        if not self.device:
+            return None
+        return device(base / self.device if self.device.endswith(".toml") else self.device)
+
+
+def limits_of(config: StudyConfig, found: Device | None) -> tuple[Budget, dict[str, float]]:
+    """The limits that hold, and those of the device that nothing here prices, which nothing holds."""
+    named = config.budget.limits()
+    own = {} if found is None else found.limits.set()
+    known = {name: limit for name, limit in own.items() if name in COSTS and name != "latency_us"}
+    unpriced = {name: limit for name, limit in own.items() if name not in known and name not in named}
+    budget = Budget(**{**known, **named}).tightened(parameters=getattr(config.search, "max_params", 0))
+    return budget, unpriced
+
+
+def price_list(config: StudyConfig, layout: Layout, indicators: Mapping[str, str], *, base: Path) -> PriceList:
+    """What the networks of a study cost and may cost.
+
+    Args:
+        layout: of the features.
+        indicators: every feature and its group, of which the space is made.
+        base: where relative paths of the study start.
+    """
+    found, settings = config.budget.on(base), config.budget
+    budget, _ = limits_of(config, found)
+    network = Network(config.full_space.space(indicators), layout)
+    enlarged = {"cells": config.trials.cells, "cell/width": config.trials.width}
+    fixed = {name: 0 for name, size in enlarged.items() if size}
+    return PriceList(
+        costs=prices(network, precision=precision_of(settings, found), mode=mode_of(settings, found)),
+        budget=budget,
+        exponents=settings.exponents,
+        rule=settings.rule,
+        scale=settings.scale,
+        resized=config.full_size if fixed else None,
+        fixed=fixed,
+    )
+
+
+def precision_of(settings: BudgetConfig, found: Device | None) -> str | int:
+    """That of the study, of the device, or float32."""
+    return settings.precision or (found.precision if found else "float32")
+
+
+def mode_of(settings: BudgetConfig, found: Device | None) -> Literal["stream", "window"]:
+    """That of the study, of the device, or stream."""
+    return settings.mode or (found.mode if found else "stream")
+
+
+def objectives_of(config: StudyConfig, listed: PriceList) -> tuple[str, ...]:
+    """What the front of a study is of; fewer than two where there is none."""
+    weighed = (*listed.limits, *(e.cost for e in listed.exponents), *config.search.weighs())
+    return config.budget.objectives or ("merit", *(name for name in COSTS if name in weighed))
+
+
+def budgeted(config: StudyConfig) -> bool:
+    """Whether anything is limited, weighed or to be compared with quality."""
+    return config.budget != BudgetConfig() or bool(getattr(config.search, "max_params", 0) or config.search.weighs())
+
+
+def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base: Path) -> None:
+    """Writes `search/budget.json` and refuses what cannot be had; nothing where nothing is limited or weighed.
+
+    Raises:
+        BudgetError: no architecture meets the limits; it names the cheapest.
+        ConfigError: a cost that is not known.
+        FolderError: the limits are not those that the run began with: the file of the device was changed.
+    """
+    if not budgeted(config):
+        return
+    data = load_dataset(folder.open_rows)
+    listed = price_list(config, data.layout, data.indicators, base=base)
+    objectives = objectives_of(config, listed)
+    listed.require([n for n in objectives if n in COSTS], place="budget.objectives")
+    found = config.budget.on(base)
+    _, unpriced = limits_of(config, found)
+    told: dict[str, Any] = {
+        "device": None if found is None else {"name": found.name, "words": found.words, "kind": found.kind},
+        "precision": precision_of(config.budget, found),
+        "mode": mode_of(config.budget, found),
+        "rule": listed.rule,
+        "limits": listed.limits,
+        "not_held": unpriced,
+        "exponents": [{**asdict(e), "target": listed.target(e)} for e in listed.exponents],
+        "scale": scale_of(config.rank_by, listed.scale) if listed.exponents else None,
+        "objectives": list(objectives),
+        "full_size": listed.resized is not None,
+    }
+    if folder.budget.exists():
+        before = folder.read(folder.budget)
+        if changed := [name for name in told if before.get(name) != told[name]]:
+            raise FolderError(
+                str(folder.path), got=f"a budget whose {', '.join(changed)} changed since the run began",
+                expected="what it began with", fix="give the study another name, or undo the change of the file",
+            )  # fmt: skip
+    space = config.space.space(data.indicators)
+    seen = satisfiability(space, listed, seed=config.seed)
+    write_json(folder.budget, {**told, **_told(seen)})
+    for name, limit in unpriced.items():
+        if found is not None:
+            why = "name a latency table" if name == "latency_us" else "the search has no price for it"
+            events.warn("budget", f"{found.name} allows {limit:g} {name}, which nothing holds: {why}")
+    events.say("budget", seen.lines())
+    seen.require()
+
+
+def _told(seen: Satisfiability) -> dict[str, Any]:
+    return {
+        "size": seen.size,
+        "looked_at": seen.looked_at,
+        "share": seen.share,
+        "low": seen.low,
+        "high": seen.high,
+        "costs": {
+            name: {
+                "limit": seen.budget.limits().get(name),
+                "smallest": spread.smallest,
+                "median": spread.median,
+                "largest": spread.largest,
+                "fits": spread.fits,
+                "proved": spread.proved,
+                "cheapest": {"digest": spread.cheapest.digest, "words": spread.cheapest.describe()},
+            }
+            for name, spread in seen.spreads.items()
+        },
+    }
