@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tradenas.errors import SpaceError
+from tradenas.space.fixed import Fixed
 from tradenas.typing import FloatArray
 
 __all__ = [
@@ -231,45 +232,6 @@ class Attend(Step):
 
     def macs(self, channels: Mapping[str, int]) -> int:  # noqa: ARG002
         return 2 * len(self.bias) * self.channels
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A fixed-point format: sign bit or none, bits before and after the point.
-
-    Either number of bits may be negative, as long as together with the sign there is one bit.
-
-    >>> Fixed(1, 3, 4).bits, Fixed(1, 3, 4).low, Fixed(1, 3, 4).high, Fixed(0, 2, 3).step
-    (8, -8.0, 7.9375, 0.125)
-    """
-
-    sign: int
-    integer: int
-    fraction: int
-
-    def __post_init__(self) -> None:
-        if self.sign not in (0, 1) or self.bits < 1:
-            raise SpaceError("Fixed", got=str(self), expected="a sign of 0 or 1, and one bit or more in all")
-
-    @property
-    def bits(self) -> int:
-        """In all."""
-        return self.sign + self.integer + self.fraction
-
-    @property
-    def step(self) -> float:
-        """Between neighbours."""
-        return float(2.0**-self.fraction)
-
-    @property
-    def low(self) -> float:
-        """The smallest number."""
-        return float(-(2.0**self.integer)) if self.sign else 0.0
-
-    @property
-    def high(self) -> float:
-        """The largest number."""
-        return float(2.0**self.integer) - self.step
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError
-from tradenas.nn.elastic import Count, ElasticLinear, Width, width_of
+from tradenas.nn.elastic import Count, ElasticLinear, Width, opened, width_of
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import Mode
 from tradenas.nn.reading import Blocks, Reading
@@ -88,9 +89,12 @@ class _Cell(nn.Module):
         mode: Mode,
     ) -> Blocks:
         states: dict[int, Tensor] = {}
+        precision = mode.precision
         for i in {i for i, _ in live if i < self.graph.inputs}:
             read = {name: self.last(y_BTC, i, mode) for name, y_BTC in done[self.before(i)].items()}
-            states[i] = self.reads[str(i)](read, width, joined=bool(self.nodes))
+            states[i] = self.reads[str(i)](read, width, joined=bool(self.nodes), precision=precision)
+            if precision is not None and states[i] is not None:
+                states[i] = precision.activation(states[i])
         if self.nodes:
             self._sum(states, live, made, width, mixture, mode)
         else:
@@ -226,8 +230,12 @@ class CellStack(nn.Module):
         if self.summed and cells:
             made = together(cells, lambda k, pair: self.cell(k).layer(pair), live, self.alike, width, mixture)
         done: dict[int, Blocks] = {}
+        precision = mode.precision
         if cells and self.stem is not None:
-            done[-1] = {"stem": self.stem(x_BTC, width)}
+            y_BTC = self.stem(x_BTC, width, precision)
+            done[-1] = {"stem": y_BTC if precision is None else precision.activation(y_BTC)}
+        if precision is not None:
+            mode = replace(mode, precision=precision.reading(opened(width)))
         for k in cells:
             done[k] = self.cell(k)(done, live, made.get(k, {}), width, mixture, mode)
         return done

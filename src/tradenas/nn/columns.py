@@ -84,6 +84,17 @@ class OwnOps(nn.Module):
         which = [weighting(choice, mixture) for choice in self.choices]
         return self.mixed(x_BTF, which) if any(isinstance(w, Tensor) for w in which) else self.taken(x_BTF, which)
 
+    def closed(self, mixture: Mixture) -> Tensor:
+        """The columns that are dropped for certain."""
+        found = []
+        for choice, blocks in zip(self.choices, self.blocks, strict=True):
+            which = weighting(choice, mixture)
+            if isinstance(which, Tensor):
+                found.append(all(block is None or not float(w) for w, block in zip(which, blocks, strict=True)))
+            else:
+                found.append(blocks[which if isinstance(which, int) else which[0]] is None)
+        return torch.tensor(found, device=self.column_F.device)
+
     def taken(self, x_BTF: Tensor, which: Sequence[Weighting]) -> Tensor:
         """One op each."""
         at = [w if isinstance(w, int) else int(w[0]) for w in which]

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tradenas.nn.precision import Precision
 from tradenas.space import Choice
 
-__all__ = ["Count", "ElasticConv", "ElasticLinear", "Width", "fit", "gate", "width_of"]
+__all__ = ["Count", "ElasticConv", "ElasticLinear", "Width", "fit", "gate", "opened", "width_of"]
 
 Width = int | Tensor
 
@@ -47,6 +48,11 @@ def width_of(choice: Choice, weights: int | tuple[int, ...] | Tensor) -> Width:
 def gate(y_BTC: Tensor, width: Width) -> Tensor:
     """The output under its mask; an int width is already a slice."""
     return y_BTC if isinstance(width, int) else y_BTC * width
+
+
+def opened(width: Width) -> Tensor | None:
+    """The channels that a width opens; None for all of a slice."""
+    return None if isinstance(width, int) else width.detach() > 0
 
 
 def fit(x_BTC: Tensor, width: Width) -> Tensor:
@@ -88,13 +94,17 @@ class ElasticLinear(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        c_in = x_BTC.shape[-1]
+    def forward(self, x_BTC: Tensor, width: Width, precision: Precision | None = None) -> Tensor:
+        c_in, stacked = x_BTC.shape[-1], self.weight.ndim == 3
         out = width if isinstance(width, int) else self.weight.shape[-2]
+        weight = self.weight[..., :out, :c_in]
         bias = None if self.bias is None else self.bias[..., :out]
-        if self.weight.ndim == 3:
-            return gate(batched(x_BTC, self.weight[:, :out, :c_in].transpose(1, 2), bias), width)
-        return gate(F.linear(x_BTC, self.weight[:out, :c_in], bias), width)
+        if precision is not None:
+            weight = precision.weight(weight, rows=opened(width), stacked=stacked)
+            bias = None if bias is None else precision.bias(bias)
+        if stacked:
+            return gate(batched(x_BTC, weight.transpose(1, 2), bias), width)
+        return gate(F.linear(x_BTC, weight, bias), width)
 
     def count(self, c_in: int, width: int) -> Count:
         return Count(parameters=c_in * width + (0 if self.bias is None else width), macs=c_in * width)
@@ -132,13 +142,17 @@ class ElasticConv(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        if self.weight.ndim == 5:
-            return self._stacked(x_BTC, width)
-        c_in = x_BTC.shape[-1]
-        out = width if isinstance(width, int) else self.weight.shape[0]
-        weight = self.weight[:c_in] if self.depthwise else self.weight[:out, :c_in]
-        bias = None if self.bias is None else self.bias[:out]
+    def forward(self, x_BTC: Tensor, width: Width, precision: Precision | None = None) -> Tensor:
+        c_in, stacked = x_BTC.shape[-1], self.weight.ndim == 5
+        out = width if isinstance(width, int) else self.weight.shape[-4]
+        weight = self.weight[..., :c_in, :, :, :] if self.depthwise else self.weight[..., :out, :c_in, :, :]
+        bias = None if self.bias is None else self.bias[..., :out]
+        if precision is not None:
+            rows = None if self.depthwise else opened(width)
+            weight = precision.weight(weight, rows=rows, depthwise=self.depthwise, stacked=stacked)
+            bias = None if bias is None else precision.bias(bias)
+        if stacked:
+            return self._stacked(x_BTC, width, weight, bias)
         x_BC1T = F.pad(x_BTC, (0, 0, self.reach, 0)).transpose(1, 2).unsqueeze(2)
         y_BC1T = F.conv2d(
             x_BC1T,
@@ -150,21 +164,19 @@ class ElasticConv(nn.Module):
         y_BTC = y_BC1T.squeeze(2).transpose(1, 2)
         return y_BTC if self.depthwise else gate(y_BTC, width)
 
-    def _stacked(self, x_NBTC: Tensor, width: Width) -> Tensor:
+    def _stacked(self, x_NBTC: Tensor, width: Width, weight: Tensor, bias_NO: Tensor | None) -> Tensor:
         """The convolutions of N networks: grouped convolutions are slow on CPUs, products of shifted rows are not."""
-        rows, c_in = x_NBTC.shape[2:]
+        rows = x_NBTC.shape[2]
         padded = F.pad(x_NBTC, (0, 0, self.reach, 0))
         shifted = [padded[:, :, at : at + rows] for at in range(0, self.reach + 1, self.dilation)]
         if self.depthwise:
-            taps_NCK = self.weight[:, :c_in, 0, 0]
+            taps_NCK = weight[:, :, 0, 0]
             y_NBTC = shifted[0] * taps_NCK[:, None, None, :, 0]
             for k, part in enumerate(shifted[1:], start=1):
                 y_NBTC = torch.addcmul(y_NBTC, part, taps_NCK[:, None, None, :, k])
             return y_NBTC
-        assert self.bias is not None
-        out = width if isinstance(width, int) else self.weight.shape[1]
-        weight_NCO = self.weight[:, :out, :c_in, 0].permute(0, 3, 2, 1).flatten(1, 2)
-        return gate(batched(torch.cat(shifted, -1), weight_NCO, self.bias[:, :out]), width)
+        weight_NCO = weight[:, :, :, 0].permute(0, 3, 2, 1).flatten(1, 2)
+        return gate(batched(torch.cat(shifted, -1), weight_NCO, bias_NO), width)
 
     def count(self, c_in: int, width: int) -> Count:
         if self.depthwise:

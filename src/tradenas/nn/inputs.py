@@ -14,8 +14,10 @@ from tradenas.nn.bank import filter_bank
 from tradenas.nn.columns import OwnOps, blocks_of, column_choices
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
+from tradenas.nn.precision import Precision
 from tradenas.registry import did_you_mean
 from tradenas.space import Choice, Picked, SearchSpace, closed, is_single, is_switch, off_option
+from tradenas.space.fixed import FILTERED, INPUT
 from tradenas.space.switches import COLUMN
 
 __all__ = ["Inputs", "Layout"]
@@ -106,6 +108,29 @@ class Inputs(nn.Module):
         x_BTF = self.switched(self.block(x_BTF, mixture), mixture)
         return torch.cat([x_BTF, self.filtered(x_BTF, mixture)], dim=-1)
 
+    def rounded(self, x_BTF: Tensor, mixture: Mixture, precision: Precision) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The channels under a precision, the sum of the filters as it was before it was rounded, and what is open."""
+        x_BTF = precision.value(self.switched(self.block(x_BTF, mixture), mixture), INPUT)
+        open_F = self.open(mixture)
+        filtered_BTF = self.filtered(x_BTF, mixture, precision.at_edge(), open_F)
+        x_BTC = torch.cat([x_BTF, precision.value(filtered_BTF, FILTERED)], dim=-1)
+        return x_BTC, filtered_BTF.sum(-1), None if open_F is None else torch.cat([open_F, open_F])
+
+    def open(self, mixture: Mixture) -> Tensor | None:
+        """The features that are read; None for all of them."""
+        closed: list[Tensor] = []
+        for choice, member_F in zip(self.switches, self.member_SF, strict=True):
+            which = weighting(choice, mixture)
+            if "off" in choice.options:
+                off = choice.options.index("off")
+                if which[off] >= 1.0 if isinstance(which, Tensor) else which == off:
+                    closed.append(member_F > 0)
+        if self.own is not None:
+            closed.append(self.own.closed(mixture))
+        if not any(bool(part_F.any()) for part_F in closed):
+            return None
+        return ~torch.stack(closed).any(0)
+
     @property
     def places(self) -> tuple[int, ...] | None:
         """Where the channels of `forward` stand among those of the whole table; None where none is left out."""
@@ -142,16 +167,24 @@ class Inputs(nn.Module):
             open_F = part_F if open_F is None else open_F * part_F
         return x_BTF if open_F is None else x_BTF * open_F
 
-    def filtered(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
+    def filtered(
+        self, x_BTF: Tensor, mixture: Mixture, precision: Precision | None = None, open_F: Tensor | None = None
+    ) -> Tensor:
         """Each feature through its filter of `lookback` taps."""
         which = weighting(self.lookback, mixture)
         lengths = [int(n) for n in self.lookback.options]
+        open_L: Tensor | None = None
+        taps_FL: Tensor = self.taps
         if isinstance(which, Tensor):
             lags = torch.arange(self.taps.shape[-1], device=which.device)
             open_L = which @ torch.stack([lags < n for n in lengths]).to(which.dtype)
-            taps_FL = self.taps * open_L
         else:
             taps_FL = self.taps[..., : lengths[which if isinstance(which, int) else which[0]]]
+        if precision is not None:
+            there_L = None if open_L is None else open_L.detach() > 0
+            taps_FL = precision.reading(there_L).weight(taps_FL, rows=open_F, stacked=taps_FL.ndim == 3)
+        if open_L is not None:
+            taps_FL = taps_FL * open_L
         if taps_FL.ndim == 3:  # stacked networks
             return filter_bank(x_BTF, taps_FL)
         length = taps_FL.shape[1]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:  # which rounds after activations, and those know modes
+    from tradenas.nn.precision import Precision
 
 __all__ = ["EVAL", "Mode", "Moments"]
 
@@ -26,6 +30,7 @@ class Mode:
         generators: the same as `generator`, one for each of N stacked networks.
         present: of N stacked networks' batches, padded to one size, the number of segments that are real; all of them
             where it is empty.
+        precision: how weights and values are rounded, which a network fills in from its mixture; None does not.
     """
 
     training: bool = False
@@ -35,6 +40,7 @@ class Mode:
     measured: Moments | None = field(default=None, compare=False)
     generators: tuple[torch.Generator, ...] = ()
     present: tuple[int, ...] = ()
+    precision: Precision | None = None
 
 
 EVAL = Mode()

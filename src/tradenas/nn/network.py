@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.nn.cells import CellStack
-from tradenas.nn.elastic import Count, ElasticLinear
+from tradenas.nn.elastic import Count, ElasticLinear, opened, width_of
 from tradenas.nn.inputs import Inputs, Layout
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import EVAL, Mode, Moments
+from tradenas.nn.precision import Precision
 from tradenas.nn.slot import Layer, Mix, weighted_sum
 from tradenas.seeds import seed_for
 from tradenas.space import Architecture, Choice, Picked, SearchSpace
@@ -105,21 +106,37 @@ class Network(nn.Module):
             share = dict(zip(depths, which, strict=True))
         else:
             share = {depths[which if isinstance(which, int) else which[0]]: torch.ones(())}
-        x_BTC = self.inputs(x_BTF, mixture)
-        signal_BT = x_BTC[..., self.inputs.features :].sum(-1)
+        precision = Precision.of(self.space, mixture)
+        if precision is None:
+            x_BTC = self.inputs(x_BTF, mixture)
+            signal_BT = x_BTC[..., self.inputs.features :].sum(-1)
+        else:
+            x_BTC, signal_BT, open_C = self.inputs.rounded(x_BTF, mixture, precision)
+            precision = precision.reading(open_C)
+            mode = replace(mode, precision=precision)
         done = {} if self.stack is None else self.stack(x_BTC, share, mixture, mode)
         for i in range(max(share)):
             if self.stack is None:
                 x_BTC = self._layer(i)(x_BTC, mixture, mode)
+            if precision is not None:
+                precision = precision.reading(self._open(i, mixture))
+                mode = replace(mode, precision=precision)
             if i + 1 in share:
                 read = x_BTC if self.stack is None else done.get(i, {})
-                read_BT = self.heads[str(i + 1)](read, 1).squeeze(-1)
+                last = None if precision is None else precision.at_edge()
+                read_BT = self.heads[str(i + 1)](read, 1, precision=last).squeeze(-1)
                 if (
                     read_BT.ndim > 1 and read_BT.shape[-1] < signal_BT.shape[-1]
                 ):  # a stack of cells may leave out rows that do not count
                     read_BT = F.pad(read_BT, (signal_BT.shape[-1] - read_BT.shape[-1], 0))
                 signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
+
+    def _open(self, i: int, mixture: Mixture) -> Tensor | None:
+        """The channels that a mixture opens behind a layer, or in all cells; None for all."""
+        if self.stack is None:
+            return self._layer(i).open(mixture)
+        return opened(width_of(self.stack.width, weighting(self.stack.width, mixture)))
 
     def measure(self, x_BTF: Tensor, mixture: Mixture | None = None, *, scored: int = 0) -> Moments:
         """The batch-norm moments of one subnet over given rows: pass training rows, and the result as `moments`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tradenas.nn.elastic import Count, ElasticLinear, Width
 from tradenas.nn.norms import per_row
+from tradenas.nn.precision import Precision
 
 __all__ = ["Blocks", "Reading"]
 
@@ -32,21 +33,25 @@ class Reading(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, blocks: Blocks, width: Width, *, joined: bool = False) -> Tensor | None:
+    def forward(
+        self, blocks: Blocks, width: Width, *, joined: bool = False, precision: Precision | None = None
+    ) -> Tensor | None:
         """The sum over the blocks that are there; only a bias may be left, and nothing at all is None.
 
         Args:
             joined: one product over all blocks, which is faster and rounds otherwise.
+            precision: of weights and bias; the sum itself is not rounded.
         """
         there = [name for name in self.parts if name in blocks]
         if joined and isinstance(width, int) and self.bias is None and len(there) > 1 and blocks[there[0]].ndim == 3:
             x_BTX = torch.cat([blocks[name] for name in there], -1)
             weight = torch.cat([self._part(name).weight[:width, : blocks[name].shape[-1]] for name in there], -1)
             return F.linear(x_BTX, weight)
-        total: Tensor | None = None if self.bias is None else per_row(self.bias)
+        bias = self.bias if self.bias is None or precision is None else precision.bias(self.bias)
+        total: Tensor | None = None if bias is None else per_row(bias)
         for name, part in self.parts.items():
             if name in blocks:
-                y_BTC = part(blocks[name], width)
+                y_BTC = part(blocks[name], width, precision)
                 total = y_BTC if total is None else total + y_BTC
         return total
 

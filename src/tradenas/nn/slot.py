@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tradenas.nn.activations import ACTIVATIONS, channel_dropout
-from tradenas.nn.elastic import Count, Width, gate, width_of
+from tradenas.nn.elastic import Count, Width, gate, opened, width_of
 from tradenas.nn.merge import Merge
 from tradenas.nn.mixture import Mixture, Weighting, expected, weighting
 from tradenas.nn.mode import Mode
@@ -87,6 +87,8 @@ class After(nn.Module):
         def apply(option: Picked) -> Tensor:
             if what == "norm":
                 return self.norms[str(option)](y_BTC, width, mode, f"{self.label}/{op}/{option}")
+            if mode.precision is not None:
+                return gate(mode.precision.activation(y_BTC, str(option)), width)
             return gate(ACTIVATIONS[str(option)](y_BTC), width)
 
         if isinstance(weights, Tensor):
@@ -139,6 +141,10 @@ class Layer(After):
             return False
         return op in self.after[what].when.get(self.op.name, self.op.options)
 
+    def open(self, mixture: Mixture) -> Tensor | None:
+        """The channels of its output that a mixture opens; None for all."""
+        return opened(width_of(self.width, weighting(self.width, mixture)))
+
     def forward(self, x_BTC: Tensor, mixture: Mixture, mode: Mode) -> Tensor:
         width = width_of(self.width, weighting(self.width, mixture))
         return self.mix(Branches(self, mixture, mode), x_BTC, weighting(self.op, mixture), width)
@@ -169,8 +175,14 @@ class Branches:
 
     def __call__(self, option: int, x_BTC: Tensor, width: Width) -> Tensor:
         """The output of one op."""
-        op = self.name(option)
-        return self.layer.finish(op, self.layer.ops[op](x_BTC, width), width, self.mixture, self.mode)
+        op, precision = self.name(option), self.mode.precision
+        ran = self.layer.ops[op]
+        if precision is None:
+            return self.layer.finish(op, ran(x_BTC, width), width, self.mixture, self.mode)
+        y_BTC = ran(x_BTC, width, precision)
+        if ran.sums and not self.layer.has("activation", op):
+            y_BTC = precision.activation(y_BTC)
+        return self.layer.finish(op, y_BTC, width, self.mixture, self.mode)
 
     def merged(self, x_BTC: Tensor, which: Tensor, width: Width) -> Tensor:
         """The mixture of the ops of a layer that `merges`."""

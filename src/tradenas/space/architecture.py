@@ -8,9 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tradenas.errors import ArchitectureError
 from tradenas.space.choice import Picked
-from tradenas.space.switches import COLUMN, ops_in_words
+from tradenas.space.switches import COLUMN, QUANT, ops_in_words
 
 __all__ = ["Architecture"]
+
+#: How precisions are told in a line.
+QUANTISED = {
+    f"{QUANT}weights": "weights {}",
+    f"{QUANT}activations": "activations {}",
+    f"{QUANT}sparsity": "{:g} sparse",
+}
 
 
 class Architecture(Mapping[str, Picked]):
@@ -81,6 +88,8 @@ class Architecture(Mapping[str, Picked]):
         'cells 2 | 8 | 0-2 ema4, 1-2 zero'
         >>> Architecture({"input/lookback": 5, "input/column/rsi_14": "rank", "layer0/op": "dense"}).describe()
         'lookback 5, rank rsi_14 | dense'
+        >>> Architecture({"layer0/op": "dense", "quant/weights": "4", "quant/activations": "5"}).describe()
+        'dense | weights 4, activations 5'
         """
         parts: dict[str, list[str]] = {}
         columns = ops_in_words(self._items)
@@ -95,6 +104,9 @@ class Architecture(Mapping[str, Picked]):
             elif name.startswith(COLUMN):
                 if columns not in parts.setdefault(head, []):
                     parts[head].append(columns)
+            elif name in QUANTISED:
+                if value != "float":
+                    parts.setdefault(head, []).append(QUANTISED[name].format(value))
             elif head == "input":
                 words = tail.removeprefix("group/").removeprefix("feature/")
                 if value == "off":
@@ -102,4 +114,6 @@ class Architecture(Mapping[str, Picked]):
                 parts.setdefault(head, []).append(words if value == "on" else f"{words} {value}")
             else:
                 parts.setdefault(head, []).append(f"drop {value}" if tail == "dropout" else str(value))
-        return " | ".join((", " if head in ("input", "edges") else " ").join(words) for head, words in parts.items())
+        return " | ".join(
+            (", " if head in ("input", "edges", "quant") else " ").join(words) for head, words in parts.items()
+        )

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from tradenas.errors import SpaceError
 from tradenas.registry import Registry, did_you_mean
-from tradenas.space.choice import Choice
+from tradenas.space.choice import Choice, Option
+from tradenas.space.fixed import check_precision
 from tradenas.space.space import SearchSpace
-from tradenas.space.switches import COLUMN, FEATURE, GROUP, OFF, off_option
+from tradenas.space.switches import COLUMN, FEATURE, GROUP, OFF, QUANT, off_option
 
-__all__ = ["BLUEPRINTS", "CROSS_ASSET", "SELF_ACTIVATED", "WEIGHTLESS", "Blueprint", "check_rates", "check_rising"]
+__all__ = [
+    "BLUEPRINTS", "CROSS_ASSET", "FIXED_POINT", "SELF_ACTIVATED", "WEIGHTLESS", "Blueprint", "check_rates",
+    "check_rising",
+]  # fmt: skip
 
 BLUEPRINTS: Registry[type[Blueprint]] = Registry("blueprint")
 
@@ -23,6 +27,14 @@ WEIGHTLESS = ("zero", "skip", "ema4", "ema12", "ema26", "difference", "differenc
 SELF_ACTIVATED = (*WEIGHTLESS, "gated", "lstm", "gru", "attention", "cross_attention", "leader")
 #: Ops that mix assets: only for networks over two or more.
 CROSS_ASSET = ("cross_attention", "correlation", "leader", "market", "relative")
+
+
+#: Ops that a quantised network may have, which round as a circuit does.
+FIXED_POINT = ("zero", "skip", "difference", "difference5", "max5", "dense", "conv3", "conv5", "dilated3",
+               "separable3", "separable5", "residual", "gated")  # fmt: skip
+#: Of the others the nearest that does.
+NEAREST = {"mean5": "separable5", "ema4": "separable5", "ema12": "dilated3", "ema26": "dilated3", "attention": "gated",
+           "gru": "gated", "lstm": "gated"}  # fmt: skip
 
 
 def check_rising(place: str, values: tuple[int, ...], low: int, high: int) -> None:
@@ -55,6 +67,12 @@ class Blueprint(abc.ABC):
         features: single indicators that may be switched off, each on its own; the others are on.  None of a group
             named above.  Each doubles the space, and the supernet sees each on in half of its paths.  With `drop` among
             `column_ops` neither groups nor features are named: every indicator has its switch then.
+        weight_bits: precisions of weights on offer to the whole network: `float`, `2` to `8` bits, `ternary`, `binary`.
+            Empty: weights are float and there is no such choice.
+        activation_bits: precisions of values on offer: `float`, `3` to `8` bits.  Inputs are then cut at 8 and rounded
+            to sixteenths, so offer transforms that make them about as large (zscore, rank).
+        sparsities: shares of the weights between layers that are 0, on offer.  With any of the three, ops and norms are
+            those that fixed point knows (`tradenas.space.fixed`).
     """
 
     lookbacks: tuple[int, ...] = (20,)
@@ -62,9 +80,15 @@ class Blueprint(abc.ABC):
     column_ops: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    weight_bits: tuple[str, ...] = ()
+    activation_bits: tuple[str, ...] = ()
+    sparsities: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_rising("space.lookbacks", self.lookbacks, 1, 10_000)
+        check_precision(self.weight_bits, self.activation_bits, self.sparsities)
+        if self.weight_bits or self.activation_bits or self.sparsities:
+            self._check_fixed_point()
         for name in ("groups", "features", "column_ops"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise SpaceError(f"space.{name}", got=str(getattr(self, name)), expected="each name once")
@@ -114,9 +138,34 @@ class Blueprint(abc.ABC):
                 raise SpaceError("space.column_ops", got="no indicators", expected="those of the feature table")
             shared = [Choice(name=f"{COLUMN}{name}", options=self.column_ops) for name in indicators]
         choices = [Choice(name="input/lookback", options=self.lookbacks), *shared, *switches, *self.body()]
+        precisions: dict[str, tuple[Option, ...]] = {
+            "weights": self.weight_bits, "activations": self.activation_bits, "sparsity": self.sparsities,
+        }  # fmt: skip
+        choices += [Choice(name=f"{QUANT}{name}", options=options) for name, options in precisions.items() if options]
         covered = indicators is not None and self._covers(indicators)
         off = {c.name: off_option(c) for c in choices}
         return SearchSpace(choices, not_all={n: o for n, o in off.items() if o is not None} if covered else None)
+
+    def _check_fixed_point(self) -> None:
+        """Refuses what a quantised network cannot have."""
+        for op in getattr(self, "ops", ()):
+            if op not in FIXED_POINT:
+                near = NEAREST.get(op)
+                raise SpaceError(
+                    "space.ops", got=f"{op!r} in a quantised space", expected=f"ops among {', '.join(FIXED_POINT)}",
+                    fix=f"offer {near!r}, the nearest" if near else "leave it out",
+                )  # fmt: skip
+        for norm in getattr(self, "norms", ()):
+            if norm != "none":
+                raise SpaceError(
+                    "space.norms", got=f"{norm!r} in a quantised space", expected="none",
+                    fix='set norms = ["none"]: a layer norm divides, and a batch norm folded into weights rounds anew',
+                )  # fmt: skip
+        if getattr(self, "follow", "each") != "each":
+            raise SpaceError(
+                "space.follow", got=f"{getattr(self, 'follow', None)!r} in a quantised space", expected="each",
+                fix='set follow = "each": merged kernels are not those that are rounded',
+            )  # fmt: skip
 
     def _covers(self, indicators: Mapping[str, str]) -> bool:
         """Whether every indicator can be switched off; refuses names that mean nothing or the same twice."""

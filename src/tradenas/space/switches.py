@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from tradenas.space.choice import Choice, Option, Picked
 
 __all__ = [
-    "COLUMN", "FEATURE", "GROUP", "OFF", "closed", "is_single", "is_switch", "names_by_op", "off_option",
+    "COLUMN", "FEATURE", "GROUP", "OFF", "QUANT", "closed", "is_single", "is_switch", "names_by_op", "off_option",
     "ops_in_words",
 ]  # fmt: skip
 
 GROUP, FEATURE, COLUMN = "input/group/", "input/feature/", "input/column/"
+#: Choices of precision: `quant/weights`, `quant/activations`, `quant/sparsity`.
+QUANT = "quant/"
 #: The option of each kind under which it is not read.
 OFF = {GROUP: "off", FEATURE: "off", COLUMN: "drop"}
 #: Columns up to which their ops are told one by one in a line.

@@ -34,6 +34,11 @@ class Op(nn.Module, abc.ABC):
     places: tuple[int, ...] | None = None
     #: Of an op with weights that is linear in its input: the lags that it reads.  Such an op has `as_kernel`.
     lags: tuple[int, ...] = ()
+    #: Whether `forward` takes a third argument, a `Precision` or None, and then rounds its weights, and its values
+    #: wherever a product or a function follows: what it puts out are finitely many steps of a power of two.
+    rounds: bool = False
+    #: Whether what it puts out under a precision is still to be rounded, where no activation follows that does.
+    sums: bool = True
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()

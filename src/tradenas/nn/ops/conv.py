@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tradenas.nn.elastic import Count, ElasticConv, ElasticLinear, Width
 from tradenas.nn.ops.base import OPS, Op
+from tradenas.nn.precision import Precision
 
 __all__ = ["Conv3", "Conv5", "Dilated3", "Separable3", "Separable5"]
 
@@ -15,6 +16,7 @@ __all__ = ["Conv3", "Conv5", "Dilated3", "Separable3", "Separable5"]
 class _Conv(Op):
     kernel: int
     dilation: int = 1
+    rounds = True
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out)
@@ -26,8 +28,8 @@ class _Conv(Op):
         kernel_OIL = weights["conv.weight"][..., :channels, :channels, 0, :]
         return kernel_OIL, weights["conv.bias"][..., :channels]
 
-    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        return self.conv(x_BTC, width)
+    def forward(self, x_BTC: Tensor, width: Width, precision: Precision | None = None) -> Tensor:
+        return self.conv(x_BTC, width, precision)
 
     def count(self, c_in: int, width: int) -> Count:
         return self.conv.count(c_in, width)
@@ -57,6 +59,7 @@ class Dilated3(_Conv):
 
 class _Separable(Op):
     kernel: int
+    rounds = True
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out)
@@ -70,8 +73,9 @@ class _Separable(Op):
         mix_OI = weights["pointwise.weight"][..., :channels, :channels]
         return mix_OI.unsqueeze(-1) * taps_IL.unsqueeze(-3), weights["pointwise.bias"][..., :channels]
 
-    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
-        return self.pointwise(self.depthwise(x_BTC, x_BTC.shape[-1]), width)
+    def forward(self, x_BTC: Tensor, width: Width, precision: Precision | None = None) -> Tensor:
+        y_BTC = self.depthwise(x_BTC, x_BTC.shape[-1], precision)
+        return self.pointwise(y_BTC if precision is None else precision.activation(y_BTC), width, precision)
 
     def count(self, c_in: int, width: int) -> Count:
         return self.depthwise.count(c_in, c_in) + self.pointwise.count(c_in, width)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tradenas.nn.elastic import Count, Width, gate
 from tradenas.nn.ops.base import OPS, Op
+from tradenas.nn.precision import Precision
 
 __all__ = ["EMA4", "EMA12", "EMA26", "Difference", "Difference5", "Max5", "Mean5", "ema_taps"]
 
@@ -33,7 +34,7 @@ class _Filter(Op):
 
     carries = True
 
-    def forward(self, x_BTC: Tensor, width: Width) -> Tensor:
+    def forward(self, x_BTC: Tensor, width: Width, precision: Precision | None = None) -> Tensor:  # noqa: ARG002
         channels = width if isinstance(width, int) else len(width)
         return gate(self.filtered(self.carried(x_BTC, channels)), width)
 
@@ -114,12 +115,17 @@ class Max5(_Filter):
     """The largest of 5 rows: max pooling that looks back only."""
 
     reach = 4
+    rounds = True
+    sums = False
 
     def filtered(self, x_BTC: Tensor) -> Tensor:
         return F.pad(x_BTC, (0, 0, self.reach, 0)).unfold(-2, self.reach + 1, 1).amax(-1)
 
 
 class _Difference(_Filter):
+    rounds = True
+    sums = False
+
     def carrying_taps(self) -> Tensor | None:
         if self.places is not None:
             return None
