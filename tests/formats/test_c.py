@@ -1,0 +1,210 @@
+"""C says what the program says: every kind of step, window and stream, any channels; NaN for what is no number."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from formats.programs import SPACES, STEPS, around, drawn
+from tradenas.formats.c.library import Member, compile_library
+from tradenas.formats.lower import lower
+from tradenas.formats.program import (
+    Add,
+    Attend,
+    Concat,
+    Depthwise,
+    Fixed,
+    Input,
+    LayerNorm,
+    Max,
+    Multiply,
+    Pick,
+    Pointwise,
+    Program,
+    Quantise,
+    Recurrent,
+    Step,
+    Taps,
+)  # fmt: skip
+from tradenas.formats.reference import run_windows
+from tradenas.formats.simplify import simplify
+from tradenas.seeds import rng_for
+
+pytestmark = pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="apt-get install gcc")
+
+
+def weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    values = rng.standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
+    return np.where(rng.random(shape) < rng.choice([0.0, 0.3, 0.9]), 0.0, values)
+
+
+def random_step(rng: np.random.Generator, name: str, reads: list[Step]) -> Step:
+    """Any kind, on any value there is, with any number of channels."""
+    x = reads[int(rng.integers(len(reads)))]
+    c, out = x.channels, int(rng.choice([1, 3, 4, 5, 8, 9, 16, 17, 20, 33]))
+    alike = [s for s in reads if s.channels == c]
+    y, z = (alike[int(rng.integers(len(alike)))] for _ in range(2))
+    lags = tuple(int(v) for v in rng.choice(24, int(rng.choice([1, 2, 3, 20])), replace=False))
+    same = {"name": name, "reads": (x.name,), "channels": c}
+    gates = int(rng.choice([3, 4]))
+    match int(rng.integers(12)):
+        case 0 | 1:
+            return Taps(
+                **{**same, "channels": out}, weight=weights(rng, out, c, len(lags)), bias=weights(rng, out), at=lags
+            )
+        case 2:
+            return Depthwise(**same, weight=weights(rng, c, len(lags)), bias=weights(rng, c), at=lags)
+        case 3:
+            return Pointwise(**same, function=str(rng.choice(["relu", "gelu", "tanh", "sigmoid", "leaky_relu"])))
+        case 4:
+            return LayerNorm(**same, gain=weights(rng, c) + 1, shift=weights(rng, c))
+        case 5:
+            return Add(name=name, reads=(x.name, y.name, z.name), channels=c)
+        case 6:
+            return Multiply(name=name, reads=(x.name, y.name), channels=c)
+        case 7:
+            w = reads[int(rng.integers(len(reads)))]
+            return Concat(name=name, reads=(x.name, w.name, y.name), channels=2 * c + w.channels)
+        case 8:
+            return Pick(**{**same, "channels": out}, index=tuple(int(v) for v in rng.integers(-1, c, out)))
+        case 9:
+            return Max(**same, rows=int(rng.integers(1, 6)))
+        case 10:
+            return Recurrent(
+                **{**same, "channels": out}, cell="gru" if gates == 3 else "lstm", rows=int(rng.integers(1, 5)),
+                weight_input=weights(rng, gates * out, c), weight_hidden=weights(rng, gates * out, out),
+                bias_input=weights(rng, gates * out), bias_hidden=weights(rng, gates * out),
+            )  # fmt: skip
+        case _:
+            bias = weights(rng, int(rng.choice([1, 5, 16, 18])))
+            return Attend(name=name, reads=(x.name, y.name, z.name), channels=c, bias=bias, scale=0.5)
+
+
+def random_program(number: int) -> Program:
+    """Ten steps, all of them heard: the signal reads the last one and a sum over all."""
+    rng = rng_for(number, "c", "program")
+    columns = int(rng.choice([1, 3, 4, 7, 8, 16, 20]))
+    steps: list[Step] = [Input(name="x", channels=columns)]
+    for i in range(10):
+        steps.append(random_step(rng, f"v{i}", [s for s in steps if s.channels < 80]))
+    every = Concat(name="all", reads=tuple(s.name for s in steps), channels=sum(s.channels for s in steps))
+    signal = Taps(
+        name="signal", reads=("all",), channels=1, at=(0, 2), bias=weights(rng, 1),
+        weight=rng.standard_normal((1, every.channels, 2)) / every.channels,
+    )  # fmt: skip
+    return Program(steps=(*steps, every, signal), output="signal", columns=tuple(range(columns)))
+
+
+def fixed_point_program(number: int) -> Program:
+    """Dyadic weights, and a quantiser behind every sum: there is one right answer, to the bit."""
+    rng = rng_for(number, "c", "fixed")
+
+    def dyadic(*shape: int) -> np.ndarray:
+        return np.round(rng.standard_normal(shape) * 8) / 8
+
+    steps: list[Step] = [
+        Input(name="x", channels=6),
+        Quantise(name="q", reads=("x",), channels=6, fixed=Fixed(1, 3, 4)),
+    ]
+    c = 6
+    for i, (out, fixed) in enumerate([(16, Fixed(0, 2, 3)), (9, Fixed(1, 2, 5)), (8, Fixed(0, 4, -1))]):
+        before = steps[-1].name
+        steps.append(
+            Taps(name=f"t{i}", reads=(before,), channels=out, weight=dyadic(out, c, 3), bias=dyadic(out), at=(0, 1, 4))
+        )
+        steps.append(Quantise(name=f"q{i}", reads=(f"t{i}",), channels=out, fixed=fixed))
+        c = out
+    steps.append(Taps(name="signal", reads=("q2",), channels=1, weight=dyadic(1, c, 1), bias=dyadic(1), at=(0,)))
+    return Program(steps=tuple(steps), output="signal", columns=tuple(range(6)))
+
+
+def overflowing(kind: str) -> Program:
+    """Infinity less infinity, for large rows, in front of one step."""
+    both = np.array([[2.0], [-2.0]])[:, :, None]
+    steps = (
+        Input(name="x", channels=1),
+        Taps(name="u", reads=("x",), channels=2, weight=both, bias=np.zeros(2), at=(0,)),
+        Taps(name="d", reads=("x",), channels=2, weight=-both, bias=np.zeros(2), at=(0,)),
+        Add(name="a", reads=("u", "d"), channels=2),
+        replace(STEPS[kind](), reads=("a",), channels=2),
+        Taps(name="signal", reads=("m",), channels=1, weight=np.ones((1, 2, 1)), bias=np.zeros(1), at=(0,)),
+    )
+    return Program(steps=steps, output="signal", columns=(0,))
+
+
+OVERFLOWING = ("relu", "leaky_relu", "gelu", "tanh", "sigmoid", "quantise", "unsigned", "max")
+FEW = {
+    **{f"overflow_{kind}": overflowing(kind) for kind in OVERFLOWING},
+    **{f"{kind}_3": around(kind, rows=3) for kind in STEPS},
+    **{f"random_{n}": random_program(n) for n in range(4)},
+    **{f"fixed_{n}": fixed_point_program(n) for n in range(2)},
+}
+MANY = {
+    **{f"{kind}_1": around(kind, rows=1) for kind in STEPS},
+    **{f"random_{n}": random_program(n) for n in range(4, 60)},
+    **{f"fixed_{n}": fixed_point_program(n) for n in range(2, 10)},
+}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """At -O1, which takes half the time and keeps the same order of sums."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFLAGS", "-O1")
+        return compile_library({f"net_{n}": [p] for n, p in FEW.items()}, tmp_path_factory.mktemp("c"))
+
+
+def rows_and_windows(program: Program, count: int) -> tuple[np.ndarray, np.ndarray]:
+    rows_TF = rng_for(0, "rows").standard_normal((count + program.reach - 1, len(program.columns))).astype(np.float32)
+    return rows_TF, np.stack([rows_TF[i : i + program.reach] for i in range(count)])
+
+
+def agrees(program: Program, member: Member, *, exactly: bool) -> None:
+    """Windows and stream give the reference's signals, and the stream nothing before its first whole window."""
+    rows_TF, windows_NRF = rows_and_windows(program, 40)
+    want_N = run_windows(program, windows_NRF)
+    allowed = 0.0 if exactly else 1e-6 * max(1.0, float(np.abs(want_N).max()))
+    assert np.abs(member.windows(windows_NRF) - want_N).max() <= allowed
+    said_T = member.series(rows_TF)
+    assert np.isnan(said_T[: program.reach - 1]).all()
+    assert np.abs(said_T[program.reach - 1 :] - want_N).max() <= allowed
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_programs(compiled, name):
+    agrees(FEW[name], compiled[f"net_{name}"], exactly=name.startswith("fixed"))
+
+
+@pytest.mark.slow
+def test_many_programs(tmp_path):
+    networks = {f"{kind}_{n}": simplify(lower(*drawn(kind, n))) for kind in SPACES for n in range(12)} | MANY
+    members = compile_library({f"net_{n}": [p] for n, p in networks.items()}, tmp_path)
+    for name, program in networks.items():
+        agrees(program, members[f"net_{name}"], exactly=name.startswith("fixed"))
+
+
+@pytest.mark.parametrize("name", [n for n in FEW if n.endswith("_3")])
+def test_nothing_finite_comes_of_rows_that_are_not(compiled, name):
+    program, member = FEW[name], compiled[f"net_{name}"]
+    _, windows_NRF = rows_and_windows(program, 1)
+    cells = windows_NRF.size
+    spoiled = np.repeat(windows_NRF, 3 * cells, axis=0).reshape(3 * cells, -1)
+    spoiled[np.arange(3 * cells), np.repeat(np.arange(cells), 3)] = np.tile([np.nan, np.inf, -np.inf], cells)
+    assert np.isnan(member.windows(spoiled.reshape(-1, *windows_NRF.shape[1:]))).all()
+    rows_TF, _ = rows_and_windows(program, 60 + program.reach)
+    rows_TF[program.reach + 3, 0], rows_TF[program.reach + 4, -1] = np.nan, -np.inf
+    ends = range(1, len(rows_TF) + 1)
+    whole = [e >= program.reach and np.isfinite(rows_TF[e - program.reach : e]).all() for e in ends]
+    assert np.isfinite(member.series(rows_TF)).tolist() == whole
+    assert sum(whole) > 15
+
+
+@pytest.mark.parametrize("kind", OVERFLOWING)
+def test_what_overflows_inside_is_not_hidden(compiled, kind):
+    """Infinity less infinity: no step may make a number of it."""
+    reach = FEW[f"overflow_{kind}"].reach
+    said = compiled[f"net_overflow_{kind}"].windows(np.array([[[3e38]] * reach, [[1.0]] * reach]))
+    assert np.isnan(said).tolist() == [True, False]
