@@ -59,7 +59,7 @@ def test_help_is_quick():
     assert script("environment").help_seconds() < 0.5
 
 
-@pytest.mark.parametrize("verb", ["fetch", "check", "run", "resume", "report", "demo", "cite"])
+@pytest.mark.parametrize("verb", ["fetch", "check", "run", "resume", "report", "demo", "export", "cite"])
 def test_every_verb_explains_itself(verb):
     done = python("from tradenas.cli import main; main()", verb, "--help")
     assert done.returncode == 0, done.stderr

@@ -64,6 +64,25 @@ class TestRun:
         assert "--set trials.reps=120" in about["command"]
         assert "reps = 120" in (Path(facts["folder"]) / "study.toml").read_text()
 
+    def test_a_network_leaves_with_its_card(self, home):
+        pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
+        folder, _, facts = home
+        code, left = told("export", facts["folder"], "--window", "--batch", "0", "--out", folder / "left")
+        assert code == 0
+        assert [Path(f["file"]).name for f in left["files"]] == ["window.onnx", "card.json", "card.md"]
+        assert [p["passed"] for p in left["proofs"]] == [True, True]
+        card = json.loads((folder / "left" / "card.json").read_text())
+        assert card["batch"] is None
+        assert card["words"].startswith("5 candles")
+        said, out, _ = call("export", facts["folder"], "--streaming", "--out", folder / "left2")
+        assert said == 0
+        assert left["caution"] in out
+        assert "onnx stream: equal" in out
+        code, fault = told("export", facts["folder"], "--format", "onyx")
+        assert (code, fault["error"]) == (2, "ConfigError")
+        code, fault = told("export", facts["folder"], "--architecture", "hold")
+        assert (code, fault["error"]) == (1, "FolderError")
+
     def test_resume_and_report_show_the_same(self, home):
         _, code, facts = home
         assert told("resume", facts["folder"]) == (code, facts)

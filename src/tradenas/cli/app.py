@@ -170,6 +170,38 @@ def demo(
 
 
 @app.command()
+def export(
+    folder: RunPath,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="onnx, c or verilog; may be given several times.")
+    ] = None,
+    architecture: Annotated[
+        str, typer.Option(help="Digest or name of a strategy of the run; its champion if not given.")
+    ] = "",
+    streaming: Annotated[
+        bool | None, typer.Option("--streaming/--window", help="Only the one or the other; both if not said.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=0, help="Signals at once; 0 leaves it open where the format can.")] = 1,
+    int8: Annotated[bool, typer.Option("--int8", help="An 8-bit version beside the exact one (onnx).")] = False,
+    seed_index: Annotated[
+        int | None, typer.Option(help="One training alone (0 is the first), not the mean of all that was traded.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; RUN/export/STRATEGY if not given.")] = None,
+    json: Json = False,
+) -> None:
+    """Write a run's network for a runtime, with proofs that it says what was traded, and a card."""
+    from tradenas.cli import actions, exporting
+
+    actions.guarded(
+        json,
+        lambda say: exporting.export(
+            say, folder, formats or ["onnx"], architecture, streaming=streaming, batch=batch or None, int8=int8,
+            seed_index=seed_index, out=out,
+        ),
+    )  # fmt: skip
+
+
+@app.command()
 def cite(folder: RunPath, json: Json = False) -> None:
     """Print the BibTeX of the methods and statistics that a run used."""
     from tradenas.cli import actions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from tradenas.atomic import canonical_json
-from tradenas.errors import UnsupportedOp
+from tradenas.errors import ConfigError, UnsupportedOp
 from tradenas.formats.program import Program, Step
-from tradenas.registry import Registry
+from tradenas.registry import Registry, did_you_mean
 
 if TYPE_CHECKING:
     from tradenas.formats.parity import Proof, Subject
 
-__all__ = ["FORMATS", "Format", "Options", "Written", "program_digest", "refuse"]
+__all__ = ["FORMATS", "Format", "Options", "Written", "find_format", "program_digest", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,26 @@ class Written:
 Format = Callable[["Subject", Options, Path], Written]
 
 FORMATS: Registry[Format] = Registry("format")
+
+#: Modules that register the formats which ship with the package.
+BUILT_IN = {"onnx": "tradenas.formats.onnx_file"}
+
+
+def find_format(name: str) -> Format:
+    """A format by its name; its module is imported now.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    if name in BUILT_IN:
+        importlib.import_module(BUILT_IN[name])
+    try:
+        return FORMATS[name]
+    except ConfigError:
+        known = sorted({*BUILT_IN, *FORMATS})
+        raise ConfigError(
+            "format", got=repr(name), expected=f"one of {', '.join(known)}", fix=did_you_mean(name, known)
+        ) from None
 
 
 def refuse(step: Step, format: str, nearest: str) -> NoReturn:  # noqa: A002 - the word that the user types

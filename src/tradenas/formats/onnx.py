@@ -23,10 +23,13 @@ from tradenas.formats.onnx_steps import Graph, emit
 from tradenas.formats.program import Program
 from tradenas.formats.runtime import POISON
 
-__all__ = ["IR_VERSION", "OPSET", "to_onnx"]
+__all__ = ["IR_VERSION", "OPSET", "POISON_NODE", "to_onnx"]
 
 #: What ONNX Runtime 1.20 and later read.
 OPSET, IR_VERSION = 20, 10
+
+#: The node that adds NaN to a signal whose rows were not all finite; it must stay in float.
+POISON_NODE = "Gemm/poisoned"
 
 
 def to_onnx(
@@ -146,7 +149,7 @@ def _zeros(graph: Graph, count: int) -> str:
 def _finish(graph: Graph, program: Program, seen: str, count: int) -> None:
     """The signal, poisoned by `seen` (batch, count) where that is not all finite."""
     signal = graph.last(program.output, 1, flat=True)
-    poisoned = graph.add("Gemm", [seen, _zeros(graph, count), signal])
+    poisoned = graph.add("Gemm", [seen, _zeros(graph, count), signal], name="poisoned")
     graph.add("Reshape", [poisoned, graph.number([-1], np.int64)], name="signal")
 
 

@@ -18,7 +18,7 @@ from tradenas.formats.program import Program
 from tradenas.seeds import rng_for
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
-__all__ = ["TOLERANCE", "Proof", "Subject", "demand", "prove_stream", "prove_windows"]
+__all__ = ["TOLERANCE", "Proof", "Subject", "demand", "prove_stream", "prove_windows", "windows_of"]
 
 #: Of float32 arithmetic in another order, for signals of order 1.
 TOLERANCE = 1e-5
@@ -32,11 +32,12 @@ class Subject:
     """What is to leave: the program, the network that was backtested, and rows to try both on.
 
     Attributes:
-        program: to be written.
+        program: to be written; of several trainings their mean, as one graph.
         network: signals (N,) of windows (N, reach, columns), in float32, as the backtested network says them.
         rows_TF: real rows in their order, of the program's columns; what a proof calls real.
         calibration_TF: rows of the training zone only, for ranges of an 8-bit version.
         labels_T: what each of `rows_TF` was to say, NaN where nobody knows; empty where there are none.
+        programs: of the trainings, for formats that take the mean themselves; `program` alone where empty.
     """
 
     program: Program
@@ -44,6 +45,11 @@ class Subject:
     rows_TF: Float32Array
     calibration_TF: Float32Array
     labels_T: FloatArray
+    programs: tuple[Program, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.programs:
+            object.__setattr__(self, "programs", (self.program,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +125,7 @@ def prove_windows(
         seed: of the random windows.
     """
     reach, columns = subject.program.reach, len(subject.program.columns)
-    real_NRF = _windows(subject.rows_TF, reach)[-REAL:]
+    real_NRF = windows_of(subject.rows_TF, reach)[-REAL:]
     rng = rng_for(seed, "parity", what)
     random_NRF = rng.standard_normal((RANDOM, reach, columns)).astype(np.float32)
     good_NRF = np.concatenate([random_NRF, _edges(reach, columns), real_NRF])
@@ -161,7 +167,7 @@ def prove_stream(
     random_TF = rng_for(seed, "parity", what).standard_normal((RANDOM + 4 * reach, columns)).astype(np.float32)
     random_TF[2 * reach, 0], random_TF[3 * reach + 1, -1] = np.nan, np.inf
     x_TF = np.concatenate([random_TF, real_TF])
-    windows_NRF = _windows(x_TF, reach)
+    windows_NRF = windows_of(x_TF, reach)
     whole_N = _whole(windows_NRF)
     want_N = subject.network(np.ascontiguousarray(windows_NRF[whole_N]))
     said_T = np.asarray(run(x_TF), dtype=float)
@@ -179,8 +185,8 @@ def prove_stream(
     )
 
 
-def _windows(rows_TF: Float32Array, reach: int) -> Float32Array:
-    """(N, reach, columns): every window of consecutive rows."""
+def windows_of(rows_TF: Float32Array, reach: int) -> Float32Array:
+    """(N, reach, columns): every window of consecutive rows, as a view."""
     if len(rows_TF) < reach:
         return np.empty((0, reach, rows_TF.shape[1]), dtype=np.float32)
     return sliding_window_view(rows_TF, reach, axis=0).transpose(0, 2, 1)
