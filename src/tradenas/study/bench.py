@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tradenas.cost import PriceList
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.events import Events
 from tradenas.space import Architecture, Blueprint
 from tradenas.splits import Span, Zones
+from tradenas.study.budget import price_list
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
 from tradenas.study.strategies import Speaker, Traded, ensemble, trade
@@ -73,6 +76,11 @@ class Bench:
         if not isinstance(self.data, Dataset):
             raise ConfigError("regimes", got=f"{self.data.assets} markets", expected="one")
         return self.data
+
+    @cached_property
+    def prices(self) -> PriceList:
+        """What the networks that are trained to be traded cost and may cost."""
+        return price_list(self.config, self.data.layout, self.data.indicators, base=self.folder.base)
 
     @property
     def jobs_folder(self) -> Path:

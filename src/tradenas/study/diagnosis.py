@@ -88,7 +88,7 @@ def diagnose(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Eve
     if state is None:
         return
     assert isinstance(state, AlphaState)
-    own = [method.stands_for(state.space, learner) for learner in state.learners]
+    own = [method.settled(task, state, learner) for learner in state.learners]
     alone = _alone(bench, task, own)
     supernets = [
         {

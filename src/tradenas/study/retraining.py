@@ -12,6 +12,7 @@ from tradenas.atomic import write_bytes, write_json
 from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.search.base import Candidate
+from tradenas.search.parts.affordable import affordable
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.splits import Span
 from tradenas.study.agreement import Shortlist, shortlist
@@ -72,6 +73,7 @@ def retrain(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Even
                 "architecture": None if strategy.architecture is None else dict(strategy.architecture),
                 "params": next((d.result["parameters"] for d in done if d.result and "parameters" in d.result), None),
                 "macs": next((d.result["macs"] for d in done if d.result and "macs" in d.result), None),
+                **({} if strategy.architecture is None else {"costs": bench.prices.of(strategy.architecture)}),
                 "settings": None if strategy.params is None else dict(strategy.params),
                 "supernet_score": strategy.supernet_score,
                 "tried": strategy.tried,
@@ -164,12 +166,14 @@ def network_strategies(bench: Bench, count: int) -> list[Strategy]:
         )
         for i, c in enumerate(distinct_networks(ranked, count), start=1)
     ]
+    prices = bench.prices
     drawn = sample_distinct(
-        config.full_space.space(bench.data.indicators),
+        affordable(config.full_space.space(bench.data.indicators), replace(prices, rule="reject")),
         config.trials.random,
         seed=config.seed,
         stream="random architectures",
         seen=[s.architecture for s in finalists if s.architecture],
+        allowed=prices.fits,
     )
     randoms = [Strategy(name=f"random {i}", kind="random", architecture=a) for i, a in enumerate(drawn, 1)]
     return finalists + randoms + specialists(config, candidates)

@@ -14,9 +14,10 @@ from tradenas.search.base import Candidate, OnTrial, Scorer, Task, run_search
 from tradenas.search.parts.supernet import candidates_from, candidates_to
 from tradenas.space import Architecture
 from tradenas.splits import Fold, Zones, holdout
-from tradenas.study.budget import price_list
+from tradenas.study.budget import budgeted, objectives_of, price_list
 from tradenas.study.config import StudyConfig
 from tradenas.study.folder import RunFolder
+from tradenas.study.front import front_of, rule_of
 from tradenas.train.evaluate import Evaluator, Scores, by_regime, merit
 from tradenas.train.panel import Market
 from tradenas.train.store import cut, load_dataset
@@ -104,8 +105,15 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         config.search, task, folder.path / "search", events=events, owner=config.digest, before_save=counting.flush
     )
     network = Network(space, data.layout)
+    prices = task.price_list()
     told = [
-        {**plain, "rank": rank, "digest": c.architecture.digest, "params": network.count(c.architecture).parameters}
+        {
+            **plain,
+            "rank": rank,
+            "digest": c.architecture.digest,
+            "params": network.count(c.architecture).parameters,
+            "costs": prices.of(c.architecture),
+        }
         for rank, (plain, c) in enumerate(zip(candidates_to(candidates), candidates, strict=True), start=1)
     ]
     record: dict[str, Any] = {
@@ -118,6 +126,10 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         "candidates": told,
         "trace": _trace(ledger, config.rank_by),
     }
+    if budgeted(config):
+        objectives = objectives_of(config, prices)
+        rule = rule_of(prices, parsimony=getattr(config.search, "parsimony", 0.0))
+        write_json(folder.front, front_of(candidates, prices, objectives, metric=config.rank_by, rule=rule))
     write_json(folder.candidates, record)
 
 

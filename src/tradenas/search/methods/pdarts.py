@@ -35,6 +35,7 @@ from tradenas.nn.elastic import Width
 from tradenas.nn.mixture import Weighting
 from tradenas.nn.slot import Branch, Branches, Mix, weighted_sum
 from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.affordable import with_one_that_fits
 from tradenas.search.parts.bilevel import Tensors
 from tradenas.search.parts.differentiable import Differentiable
 from tradenas.search.parts.learner import Alphas, AlphaState
@@ -193,7 +194,12 @@ class PDARTS(Differentiable):
         last = len(depth.options) - 1
         return {depth.name: [depth.options[last if len(self.keep) == 1 else round(at * last / (len(self.keep) - 1))]]}
 
+    def final(self, space: SearchSpace) -> SearchSpace:
+        return space.restrict(self.left(space, len(self.keep) - 1))
+
     def init(self, task: Task) -> StagedState:
+        self.check_budget(task, self.final(task.space))
+
         def begin(at: int, space: SearchSpace) -> AlphaState:
             return super(PDARTS, self).init(self.task_of(task, at, space))
 
@@ -214,6 +220,9 @@ class PDARTS(Differentiable):
         log = self.stage(at).train(self.task_of(task, at, state.space), state, within - starts[at], supernet)
         if supernet == self.supernets - 1 and within + 1 in self.ends()[:-1]:
             left = self.dropped(task.space, state, at + 1)
+            left = with_one_that_fits(
+                task.space.restrict(self.left(task.space, at + 1)), left, self.prices(task, state)
+            )
             for past, learner in zip(state.past, state.learners, strict=True):
                 past.append(self.account(state.space, learner))
             state.enter(at + 1, task.space.restrict(left))

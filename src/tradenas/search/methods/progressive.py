@@ -7,7 +7,8 @@
 
 Departures: merit is the score on the ranking rows, where ABS takes the angle between initial and trained weights; an
 angle needs no labels, but is blind for inputs and for ops without weights.  Every path that is scored for it is a
-trial of the study and counted.  An option is measured by what it is behind the best of its own choice, since a width
+trial of the study and counted; under a budget only paths that fit are, and no option is dropped without which none
+would.  An option is measured by what it is behind the best of its own choice, since a width
 and an op have nothing in common but that.
 
 Several supernets learn side by side, an epoch each in turn, and the space shrinks by the mean of their scores, one
@@ -22,6 +23,7 @@ from typing import ClassVar, Literal
 from tradenas.errors import ConfigError
 from tradenas.nn import Network
 from tradenas.search.base import METHODS, Task
+from tradenas.search.parts.affordable import still_met
 from tradenas.search.parts.merits import covering, option_merits, worst
 from tradenas.search.parts.oneshot import OneShot, path_of
 from tradenas.search.parts.supernet import SupernetState
@@ -80,9 +82,11 @@ class Progressive(OneShot):
 
     def shrink(self, task: Task, state: SupernetState, *, stage: int) -> dict[str, float]:
         """Drops the worst options; returns what each of them was behind, by name."""
-        wanted = covering(state.space, rng_for(task.seed, "shrink", stage), times=self.paths)
+        rng, allowed = rng_for(task.seed, "shrink", stage), self.allowed(task, state)
+        wanted = covering(state.space, rng, times=self.paths, allowed=allowed)
         scored = task.scorer.paths(state.networks, wanted, look=f"stage{stage}")
         dropped = worst(state.space, option_merits(scored, task.scorer.metric), share=self.drop)
+        dropped = still_met(state.space, dropped, self.prices(task, state))
         gone = {(name, option) for name, option, _ in dropped}
         state.shrink({c.name: [o for o in c.options if (c.name, o) not in gone] for c in state.space.choices})
         return {f"dropped/{name}/{option}": behind for name, option, behind in dropped} | {

@@ -11,7 +11,6 @@ else about a space is as it was: a finder's mutations and crossovers are rejecte
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,9 +18,9 @@ from tradenas.cost import PriceList, nearest, satisfiability
 from tradenas.errors import BudgetError
 from tradenas.search.base import Candidate, Task
 from tradenas.search.parts.reward import worth
-from tradenas.space import Architecture, Choice, Picked, SearchSpace
+from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace
 
-__all__ = ["Affordable", "affordable", "best_first", "kept", "refuse_unless_met"]
+__all__ = ["Affordable", "affordable", "best_first", "kept", "refuse_unless_met", "still_met", "with_one_that_fits"]
 
 #: Draws in a row that do not fit, after which one is mended.
 TRIES = 300
@@ -86,6 +85,37 @@ def refuse_unless_met(space: SearchSpace, prices: PriceList) -> None:
         satisfiability(space, prices).require()
 
 
+def still_met(
+    space: SearchSpace, dropped: Sequence[tuple[str, Option, float]], prices: PriceList
+) -> list[tuple[str, Option, float]]:
+    """Of options to be dropped, worst first, those without which something still fits."""
+    if not prices.limits:
+        return list(dropped)
+    left = {c.name: list(c.options) for c in space.choices}
+    taken: list[tuple[str, Option, float]] = []
+    for one in dropped:
+        fewer = {**left, one[0]: [o for o in left[one[0]] if o != one[1]]}
+        smaller = space.restrict(fewer)
+        if nearest(smaller, smaller.smallest(), prices.violation) is not None:
+            left, taken = fewer, [*taken, one]
+    return taken
+
+
+def with_one_that_fits(space: SearchSpace, left: dict[str, list[Option]], prices: PriceList) -> dict[str, list[Option]]:
+    """What is left of a space, with options added where without them nothing would fit: those of one that does."""
+    smaller = space.restrict(left)
+    if not prices.limits or nearest(smaller, smaller.smallest(), prices.violation) is not None:
+        return left
+    found = nearest(space, space.smallest(), prices.violation)
+    if found is None:
+        return left
+    taken = {name: value if isinstance(value, tuple) else (value,) for name, value in found.items()}
+    return {
+        name: [o for o in space[name].options if o in options or o in taken.get(name, ())]
+        for name, options in left.items()
+    }
+
+
 def kept(candidates: Sequence[Candidate], prices: PriceList | None) -> list[Candidate]:
     """Those that fit: what is beyond a limit may have been scored on the way, but is no candidate.
 
@@ -107,8 +137,3 @@ def best_first(task: Task, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Standalone candidates that fit, by the objective, ties by digest."""
     left = kept(candidates, task.prices)
     return sorted(left, key=lambda c: (-worth(task, c.architecture, c.scores), c.architecture.digest))
-
-
-def stood_in(candidates: Sequence[Candidate], instead: dict[Architecture, Architecture]) -> list[Candidate]:
-    """Tells of candidates what they stand in for, which did not fit."""
-    return [replace(c, instead_of=instead.get(c.architecture)) for c in candidates]

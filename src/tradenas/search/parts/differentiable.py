@@ -25,7 +25,7 @@ from torch import Tensor
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Mixture, Network
 from tradenas.nn.slot import Mix, weighted_sum
-from tradenas.search.base import Task
+from tradenas.search.base import Candidate, Task
 from tradenas.search.parts.bilevel import Tensors, WeightStep, first_order, network_loss, second_order
 from tradenas.search.parts.curvature import dominant_eigenvalue
 from tradenas.search.parts.diagnosis import account, entropy, told_of_ops
@@ -36,7 +36,7 @@ from tradenas.search.parts.learner import Alphas, AlphaState, Learner
 from tradenas.search.parts.oneshot import OneShot
 from tradenas.search.parts.penalty import Penalty
 from tradenas.search.parts.perturbation import CITATION, Tuning, as_weights, due, in_order, needed
-from tradenas.search.parts.readout import discretised, left_out, sampled
+from tradenas.search.parts.readout import discretised, left_out, nearest_by, sampled
 from tradenas.search.parts.relaxation import softmax
 from tradenas.search.parts.supernet import SupernetState
 from tradenas.search.parts.travel import check_alphas, check_travel
@@ -304,17 +304,18 @@ class Differentiable(OneShot):
             lambda alphas: loss(weights, alphas), learner.now(), weight_decay=self.alphas.weight_decay
         )
 
-    def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:  # noqa: ARG002
+    def candidates_from(self, task: Task, state: SupernetState) -> SearchSpace:
         assert isinstance(state, AlphaState)
-        return Drawn(state.space, [self.source(state.space, learner) for learner in state.learners])
+        return Drawn(state.space, [self.source(task, state, learner) for learner in state.learners])
 
-    def source(self, space: SearchSpace, learner: Learner) -> Source:
-        """The architecture of the alphas, then draws by what they weigh, half and half with what was decided."""
+    def source(self, task: Task, state: AlphaState, learner: Learner) -> Source:
+        """What the alphas choose, then draws by what they weigh, half and half with what was decided."""
+        space = state.space
         weights = self.strengths(learner.now())
         for name, kept in as_weights(space, learner.decided, learner.now()).items():
             if name in weights:
                 weights[name] = 0.5 * (weights[name] / weights[name].sum() + kept / kept.sum())
-        first = iter([self.stands_for(space, learner)])
+        first = iter([self.settled(task, state, learner)])
         return lambda rng: [next(first, None) or sampled(space, weights, rng)]
 
     def chosen(self, space: SearchSpace, alphas: Tensors) -> Architecture:
@@ -326,6 +327,29 @@ class Differentiable(OneShot):
         if not learner.decided:
             return self.chosen(space, learner.now())
         return discretised(space, self.strengths(learner.now()) | as_weights(space, learner.decided, learner.now()))
+
+    def settled(self, task: Task, state: AlphaState, learner: Learner) -> Architecture:
+        """The architecture of the alphas; where it is beyond a limit, the nearest that fits by what they weigh."""
+        own, prices = self.stands_for(state.space, learner), self.prices(task, state)
+        if prices.fits(own):
+            return own
+        weights = self.strengths(learner.now()) | as_weights(state.space, learner.decided, learner.now())
+
+        def violation(architecture: Architecture) -> float:
+            return prices.violation(architecture) + float(not self.allows(state, architecture))
+
+        return nearest_by(state.space, weights, own, violation) or own  # which no finder then takes
+
+    def finish(self, task: Task, state: SupernetState) -> list[Candidate]:
+        assert isinstance(state, AlphaState)
+        found = super().finish(task, state)
+        chosen = {
+            self.settled(task, state, learner): self.stands_for(state.space, learner) for learner in state.learners
+        }
+        return [
+            replace(c, instead_of=own) if (own := chosen.get(c.architecture, c.architecture)) != c.architecture else c
+            for c in found
+        ]
 
     @property
     def tuned(self) -> int:

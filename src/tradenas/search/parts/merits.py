@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tradenas.search.base import Candidate
+from tradenas.search.parts.find import Allowed, anything
 from tradenas.space import Architecture, Choice, Option, SearchSpace
 from tradenas.train.evaluate import merit
 
@@ -18,7 +19,9 @@ __all__ = ["covering", "option_merits", "worst"]
 MAX_MISSES = 50
 
 
-def covering(space: SearchSpace, rng: np.random.Generator, *, times: int) -> list[Architecture]:
+def covering(
+    space: SearchSpace, rng: np.random.Generator, *, times: int, allowed: Allowed = anything
+) -> list[Architecture]:
     """Different random paths, so many that each option is in `times` of them, where there are as many.
 
     A path is drawn for the option that lacks one, uniform in all else; deep layers first, since their paths serve the
@@ -31,7 +34,8 @@ def covering(space: SearchSpace, rng: np.random.Generator, *, times: int) -> lis
             misses = 0
             while seen[choice.name, option] < times and misses < MAX_MISSES:
                 path = with_option(space, choice, option, rng)
-                misses = misses + 1 if path in found or path.get(choice.name) != option else 0
+                known = path in found or path.get(choice.name) != option
+                misses = misses + 1 if known or not allowed(path) else 0
                 if not misses:
                     found[path] = None
                     seen.update(path.items())
