@@ -103,9 +103,7 @@ def test_a_limit_on_parameters_holds_for_every_candidate(tmp_path):
 
 
 def test_a_limit_that_nobody_meets_names_the_cheapest_before_any_training():
-    with pytest.raises(
-        BudgetError, match=r"parameters: got 3, expected at least (\d+), .*search\.max_params"
-    ):
+    with pytest.raises(BudgetError, match=r"parameters: got 3, expected at least (\d+), .*search\.max_params"):
         spos(max_params=3).init(task())
 
 

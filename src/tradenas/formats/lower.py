@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tradenas.errors import ArchitectureError, SpaceError
-from tradenas.formats.ops import LOWERED, Builder, array, linear
+from tradenas.formats.ops import LOWERED, Builder, array
 from tradenas.formats.program import Depthwise, Input, LayerNorm, Program
 from tradenas.nn import Network
 from tradenas.nn import norms as nn_norms
@@ -16,9 +17,11 @@ from tradenas.nn.mixture import weighting
 from tradenas.nn.mode import Moments
 from tradenas.nn.norms import EPSILON
 from tradenas.nn.ops import Op
+from tradenas.nn.precision import Precision
 from tradenas.nn.reading import Reading
 from tradenas.nn.slot import After, Layer
 from tradenas.space import closed
+from tradenas.space.fixed import FILTERED, INPUT
 
 __all__ = ["lower"]
 
@@ -56,6 +59,7 @@ class _Lowering:
 
     def __init__(self, network: Network, moments: Moments) -> None:
         self.network, self.moments, self.to = network, moments, Builder()
+        self.precision = Precision.of(network.space, {})
 
     def program(self) -> Program:
         network, to = self.network, self.to
@@ -67,9 +71,11 @@ class _Lowering:
                 layer = network.layers[i]
                 assert isinstance(layer, Layer)
                 x = self._layer(layer, x)
+                self._read_all()
             head = network.heads[str(network.depth.options[0])]
             assert isinstance(head, ElasticLinear)
-            read = to.dense("head", x, *linear(head, to.channels(x), 1))
+            self._edge()
+            read = to.dense("head", x, *to.linear(head, to.channels(x), 1))
         signal = to.total("signal", [spoken, read])
         return Program(steps=tuple(to.steps), output=signal, columns=columns, names=names)
 
@@ -90,13 +96,33 @@ class _Lowering:
         names = tuple(f"{transforms[f]}({named[inputs.columns[f]]})" for f in open_) if named else ()
         lookback = int(inputs.lookback.options[0])
         x = to.add(Input(name="rows", channels=len(open_)))
-        filtered = to.depthwise("filters", x, array(inputs.taps)[open_][:, :lookback], range(lookback))
+        taps_FL = inputs.taps[:, :lookback]
+        if self.precision is not None:
+            taps_FL = self.precision.at_edge().weight(taps_FL, rows=inputs.open({}))
+        if rounds := self.precision is not None and self.precision.bits is not None:
+            x = to.quantise("rows/rounded", x, INPUT)
+        filtered = to.depthwise("filters", x, array(taps_FL)[open_], range(lookback))
         spoken = to.dense("linear", filtered, np.ones((1, len(open_))), None)
+        if rounds:
+            filtered = to.quantise("filters/rounded", filtered, FILTERED)
         both = to.beside("inputs", [x, filtered])
         place = {f: k for k, f in enumerate(open_)}
         index = [place.get(f, -1) for f in range(inputs.features)]
         index += [k + len(open_) if k >= 0 else -1 for k in index]
+        if self.precision is not None:
+            open_F = inputs.open({})
+            to.precision = self.precision.reading(None if open_F is None else torch.cat([open_F, open_F]))
         return columns, names, to.pick("channels", both, index), spoken
+
+    def _read_all(self) -> None:
+        """What follows reads all channels of a layer, of which none is closed."""
+        if self.to.precision is not None:
+            self.to.precision = self.to.precision.reading(None)
+
+    def _edge(self) -> None:
+        """What follows is a head."""
+        if self.to.precision is not None:
+            self.to.precision = self.to.precision.at_edge()
 
     def _layer(self, layer: Layer, x: str) -> str:
         """One op, or the mean of several, each with what follows it."""
@@ -107,6 +133,8 @@ class _Lowering:
         for o in (which,) if isinstance(which, int) else which:
             name = str(layer.op.options[o])
             y = self._op(f"{label}/{name}", layer.ops[name], x, width)
+            if layer.ops[name].sums and not layer.has("activation", name):
+                y = to.activation(f"{label}/{name}/rounded", y)
             each.append(self._finish(layer, name, y))
         if len(each) == 1:
             return each[0]
@@ -128,7 +156,7 @@ class _Lowering:
             if what == "dropout" or not after.has(what, op) or option == "none":
                 continue
             name = f"{after.label}/{op}/{what}"
-            x = self._norm(name, after, option, op, x) if what == "norm" else to.point(name, x, option)
+            x = self._norm(name, after, option, op, x) if what == "norm" else to.activation(name, x, option)
         return x
 
     def _norm(self, name: str, after: After, option: str, op: str, x: str) -> str:
@@ -159,11 +187,16 @@ class _Lowering:
         done: dict[int, dict[str, str]] = {}
         heard = stack.heard(live, (cells,))
         if heard and stack.stem is not None:
-            done[-1] = {"stem": to.dense("stem", x, *linear(stack.stem, to.channels(x), width))}
+            done[-1] = {"stem": to.dense("stem", x, *to.linear(stack.stem, to.channels(x), width))}
+            done[-1] = {"stem": to.activation("stem/rounded", done[-1]["stem"])}
+        self._read_all()
         for k in heard:
             body = stack.cell(k)
             states = {
-                i: self._read(f"cell{k}/read{i}", body.reads[str(i)], done[body.before(i)], width)
+                i: to.activation(
+                    f"cell{k}/read{i}/rounded",
+                    self._read(f"cell{k}/read{i}", body.reads[str(i)], done[body.before(i)], width),
+                )
                 for i in sorted({i for i, _ in live if i < stack.graph.inputs})
             }
             for j in sorted({j for _, j in live}):
@@ -175,19 +208,22 @@ class _Lowering:
                     states[j] = self._finish(after, "sum", states[j])
             done[k] = {str(j): states[j] for j in stack.graph.outputs if j in states}
         head = self.network.heads[str(cells)]
+        self._edge()
         return self._read("head", head, done.get(cells - 1, {}), 1, constant=x)
 
     def _read(self, name: str, module: object, blocks: dict[str, str], width: int, *, constant: str = "") -> str:
         """A dense map of blocks side by side; of none, only its bias."""
         assert isinstance(module, Reading)
         to, there = self.to, [part for part in module.parts if part in blocks]
-        bias = None if module.bias is None else array(module.bias)[:width]
+        bias = None
+        if module.bias is not None:
+            bias = array(module.bias if to.precision is None else to.precision.bias(module.bias))[:width]
         if not there:
             return to.dense(name, constant, np.zeros((width, to.channels(constant))), bias)
         weights = []
         for part in there:
             each = module.parts[part]
             assert isinstance(each, ElasticLinear)
-            weights.append(array(each.weight)[:width, : to.channels(blocks[part])])
+            weights.append(to.linear(each, to.channels(blocks[part]), width)[0])
         x = to.beside(f"{name}/blocks", [blocks[part] for part in there])
         return to.dense(name, x, np.concatenate(weights, axis=1), bias)

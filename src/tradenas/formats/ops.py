@@ -16,21 +16,29 @@ from tradenas.formats.program import (
     Multiply,
     Pick,
     Pointwise,
+    Quantise,
     Recurrent,
     Step,
     Taps,
 )  # fmt: skip
 from tradenas.nn.elastic import ElasticConv, ElasticLinear
 from tradenas.nn.ops import Op, attention, conv, dense, filters, free, recurrent
+from tradenas.nn.precision import Precision
+from tradenas.space.fixed import Fixed, activation_format, table_format
 from tradenas.typing import FloatArray
 
-__all__ = ["LOWERED", "Builder", "array", "linear"]
+__all__ = ["LOWERED", "Builder", "array"]
 
 
 class Builder:
-    """Steps one after the other; values go by their names."""
+    """Steps one after the other; values go by their names.
+
+    Attributes:
+        precision: of the layer that is written; None where nothing is rounded.
+    """
 
     def __init__(self) -> None:
+        self.precision: Precision | None = None
         self.steps: list[Step] = []
         self._channels: dict[str, int] = {}
 
@@ -61,6 +69,37 @@ class Builder:
     def point(self, name: str, x: str, function: str) -> str:
         return self.add(Pointwise(name=name, reads=(x,), channels=self.channels(x), function=function))  # type: ignore[arg-type]
 
+    def quantise(self, name: str, x: str, fixed: Fixed) -> str:
+        return self.add(Quantise(name=name, reads=(x,), channels=self.channels(x), fixed=fixed))
+
+    def activation(self, name: str, x: str, function: str = "") -> str:
+        """A function and what rounds before and after it; without one what rounds a sum, if anything does."""
+        bits = None if self.precision is None else self.precision.bits
+        if bits is None:
+            return self.point(name, x, function) if function else x
+        if function not in ("", "relu"):
+            x = self.quantise(f"{name}/in", x, table_format(bits))
+        if function:
+            x = self.point(f"{name}/{function}", x, function)
+        return self.quantise(name, x, activation_format(bits, function))
+
+    def linear(self, layer: ElasticLinear, c_in: int, width: int) -> tuple[FloatArray, FloatArray | None]:
+        """Weights (C_out, C_in) and bias of a dense layer between so many channels."""
+        weight, bias = layer.weight[:width, :c_in], None if layer.bias is None else layer.bias[:width]
+        if self.precision is not None:
+            weight, bias = self.precision.weight(weight), None if bias is None else self.precision.bias(bias)
+        return array(weight), None if bias is None else array(bias)
+
+    def conv(self, layer: ElasticConv, c_in: int, width: int) -> tuple[FloatArray, FloatArray | None, tuple[int, ...]]:
+        """Weights (C_out, C_in or 1, taps), bias, and the lag of each tap: the last one is the current row."""
+        at = tuple(range(layer.reach, -1, -layer.dilation))
+        weight = layer.weight[:c_in] if layer.depthwise else layer.weight[:width, :c_in]
+        bias = None if layer.bias is None else layer.bias[:width]
+        if self.precision is not None:
+            weight = self.precision.weight(weight, depthwise=layer.depthwise)
+            bias = None if bias is None else self.precision.bias(bias)
+        return array(weight)[:, :, 0], None if bias is None else array(bias), at
+
     def total(self, name: str, values: Sequence[str]) -> str:
         if len(values) == 1:
             return values[0]
@@ -89,52 +128,44 @@ def array(tensor: Tensor) -> FloatArray:
     return out
 
 
-def linear(layer: ElasticLinear, c_in: int, width: int) -> tuple[FloatArray, FloatArray | None]:
-    """Weights (C_out, C_in) and bias of a dense layer between so many channels."""
-    return array(layer.weight)[:width, :c_in], None if layer.bias is None else array(layer.bias)[:width]
-
-
-def _conv(layer: ElasticConv, c_in: int, width: int) -> tuple[FloatArray, FloatArray | None, tuple[int, ...]]:
-    """Weights (C_out, C_in or 1, taps), bias, and the lag of each tap: the last one is the current row."""
-    at = tuple(range(layer.reach, -1, -layer.dilation))
-    weight = array(layer.weight)[:, :, 0]
-    weight = weight[:c_in] if layer.depthwise else weight[:width, :c_in]
-    return weight, None if layer.bias is None else array(layer.bias)[:width], at
-
-
 #: Builder, name, op, input, width: the value that is the output.
 Lowered = Callable[[Builder, str, Op, str, int], str]
 
 
 def _convolution(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, conv._Conv)
-    return to.taps(name, x, *_conv(op.conv, to.channels(x), width))
+    return to.taps(name, x, *to.conv(op.conv, to.channels(x), width))
 
 
 def _separable(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, conv._Separable)
     channels = to.channels(x)
-    weight_C1K, _, at = _conv(op.depthwise, channels, channels)
+    weight_C1K, _, at = to.conv(op.depthwise, channels, channels)
     mixed = to.depthwise(f"{name}/depthwise", x, weight_C1K[:, 0], at)
-    return to.dense(name, mixed, *linear(op.pointwise, channels, width))
+    mixed = to.activation(f"{name}/mixed", mixed)
+    return to.dense(name, mixed, *to.linear(op.pointwise, channels, width))
 
 
 def _dense(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, dense.Dense)
-    return to.dense(name, x, *linear(op.linear, to.channels(x), width))
+    return to.dense(name, x, *to.linear(op.linear, to.channels(x), width))
 
 
 def _gated(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, dense.Gated)
-    value = to.dense(f"{name}/value", x, *linear(op.value, to.channels(x), width))
-    gate = to.dense(f"{name}/gate", x, *linear(op.gate, to.channels(x), width))
-    return to.add(Multiply(name=name, reads=(value, to.point(f"{name}/open", gate, "sigmoid")), channels=width))
+    value = to.dense(f"{name}/value", x, *to.linear(op.value, to.channels(x), width))
+    gate = to.dense(f"{name}/gate", x, *to.linear(op.gate, to.channels(x), width))
+    value, gate = to.activation(f"{name}/value/rounded", value), to.activation(f"{name}/open", gate, "sigmoid")
+    return to.add(Multiply(name=name, reads=(value, gate), channels=width))
 
 
 def _residual(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, dense.Residual)
-    inner = to.point(f"{name}/relu", to.dense(f"{name}/inner", x, *linear(op.inner, to.channels(x), width)), "relu")
-    outer = to.dense(f"{name}/outer", inner, *linear(op.outer, width, width))
+    inner = to.dense(f"{name}/inner", x, *to.linear(op.inner, to.channels(x), width))
+    reads, to.precision = to.precision, None if to.precision is None else to.precision.reading(None)
+    inner = to.activation(f"{name}/relu", inner, "relu")
+    outer = to.dense(f"{name}/outer", inner, *to.linear(op.outer, width, width))
+    to.precision = reads
     return to.total(name, [to.carried(f"{name}/carried", x, op, width), outer])
 
 
@@ -183,7 +214,7 @@ def _recurrent(to: Builder, name: str, op: Op, x: str, width: int) -> str:
 def _attention(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     assert isinstance(op, attention.Attention)
     parts = tuple(
-        to.dense(f"{name}/{what}", x, *linear(part, to.channels(x), width))
+        to.dense(f"{name}/{what}", x, *to.linear(part, to.channels(x), width))
         for what, part in (("query", op.query), ("key", op.key), ("value", op.value))
     )
     return to.add(Attend(name=name, reads=parts, channels=width, bias=array(op.lag_bias), scale=width**-0.5))

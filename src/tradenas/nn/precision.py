@@ -70,6 +70,12 @@ class Precision:
             sparsities=asked.get("sparsity", dense),
         )
 
+    @property
+    def bits(self) -> int | None:
+        """Of activations, where there is one format; None for float."""
+        ((option, _),) = self.activations
+        return None if option == EXACT else int(option)
+
     def reading(self, open_C: Tensor | None) -> Precision:
         """The same for a layer whose input has these channels."""
         return self if open_C is None and self.open_C is None else replace(self, open_C=open_C)
