@@ -1,6 +1,7 @@
 """A program without what does nothing: the same function in fewer steps, before it leaves.
 
     unread        steps that no output hangs on                                       left out
+    twins         steps that do the same to the same values (an average on two edges) one of them
     picks         channels chosen in front of a dense step, zeros among them          into its weights
     dead channels of a filter over such a choice                                      left out
     diagonals     a factor and a shift of each channel (batch norm) behind a step     into its weights
@@ -33,9 +34,34 @@ def simplify(program: Program) -> Program:
     >>> [step.name for step in small.steps], small["y"].weight.tolist(), small.reach
     (['x', 'y'], [[[5.0], [3.0]]], 1)
     """
-    for work in (_dead_channels, _picks, _diagonals, _zero_taps, _unread):
+    for work in (_twins, _dead_channels, _picks, _diagonals, _zero_taps, _unread):
         program = replace(program, steps=tuple(work(program)))
     return program
+
+
+def _twins(program: Program) -> list[Step]:
+    """Later steps read the first of several that are equal in all but their name; the output keeps its own.
+
+    >>> from tradenas.formats.program import Add, Input, Max
+    >>> a, b = (Max(name=name, reads=("x",), channels=1, rows=3) for name in "ab")
+    >>> both = Add(name="y", reads=("a", "b"), channels=1)
+    >>> steps = simplify(Program(steps=(Input(name="x", channels=1), a, b, both), output="y", columns=(0,))).steps
+    >>> [step.name for step in steps], steps[-1].reads
+    (['x', 'a', 'y'], ('a', 'a'))
+    """
+    first: dict[tuple[object, ...], str] = {}
+    same: dict[str, str] = {}
+    steps: list[Step] = []
+    for step in program.steps:
+        step = replace(step, reads=tuple(same.get(name, name) for name in step.reads))
+        numbers = [getattr(step, name) for name in step.__dataclass_fields__ if name != "name"]
+        told = [(n.shape, n.tobytes()) if isinstance(n, np.ndarray) else n for n in numbers]
+        twin = first.setdefault((type(step), *told), step.name)
+        if step.name in (twin, program.output):
+            steps.append(step)
+        else:
+            same[step.name] = twin
+    return steps
 
 
 def _dead_channels(program: Program) -> list[Step]:
