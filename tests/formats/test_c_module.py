@@ -55,7 +55,7 @@ def wanted(x_TF: np.ndarray, reach: int) -> np.ndarray:
 
 def test_several_programs_are_their_mean(pair):
     reach = max(p.reach for p in PROGRAMS)
-    assert (pair.module.REACH, pair.module.COLUMNS, pair.module.PROGRAMS) == (reach, 5, 2)
+    assert (reach, 5, 2) == (pair.module.REACH, pair.module.COLUMNS, pair.module.PROGRAMS)
     assert len({p.reach for p in PROGRAMS}) == 2
     x_TF = rows(60)
     want = wanted(x_TF, reach)

@@ -62,7 +62,7 @@ Format = Callable[["Subject", Options, Path], Written]
 FORMATS: Registry[Format] = Registry("format")
 
 #: Modules that register the formats which ship with the package.
-BUILT_IN = {"onnx": "tradenas.formats.onnx_file"}
+BUILT_IN = {"c": "tradenas.formats.c.export", "onnx": "tradenas.formats.onnx_file"}
 
 
 def find_format(name: str) -> Format:
