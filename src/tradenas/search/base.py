@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from tradenas.atomic import write_json
 from tradenas.cost import PriceList
 from tradenas.errors import DivergedError
 from tradenas.events import Events
@@ -214,6 +215,10 @@ class Method(abc.ABC, Generic[S]):
     def finish(self, task: Task, state: S) -> list[Candidate]:
         """The candidates, best first."""
 
+    def records(self, task: Task, state: S) -> dict[str, Any]:  # noqa: ARG002
+        """What else is to be kept of a search, as JSON by the name of its file."""
+        return {}
+
 
 def run_search(
     method: Method[S],
@@ -230,6 +235,8 @@ def run_search(
     A run killed at any instruction and started again gives the same bits as one that was left alone: every random
     choice is drawn from (seed, its path), and the state is saved whole.  Saving goes by time, which changes nothing
     but how much work is lost.
+
+    What a method wants kept besides its candidates (`Method.records`) is written beside the state.
 
     Args:
         before_save: makes what `on_trial` was told durable: a saved state does not tell it again.
@@ -263,6 +270,8 @@ def run_search(
                 save(folder, state.tensors(), {"epoch": epoch, "state": state.meta()}, owner=owner)
                 last_save = time.monotonic()
         candidates = method.finish(task, state)
+        for name, record in method.records(task, state).items():
+            write_json(folder / f"{name}.json", record)
     if not any(merit(c.scores, task.scorer.metric) > float("-inf") for c in candidates):
         raise DivergedError(
             "search",

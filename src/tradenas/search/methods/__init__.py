@@ -1,5 +1,6 @@
 """Search methods, one file each, and the finders that one-shot methods look with."""
 
+from tradenas.search.methods.compound import Compound
 from tradenas.search.methods.darts import DARTS
 from tradenas.search.methods.darts_minus import DARTSMinus
 from tradenas.search.methods.dartsplus import DARTSPlus
@@ -8,6 +9,7 @@ from tradenas.search.methods.fairdarts import FairDARTS
 from tradenas.search.methods.fairnas import FairNAS
 from tradenas.search.methods.fbnet import FBNet
 from tradenas.search.methods.gdas import GDAS
+from tradenas.search.methods.mnasnet import MnasNet
 from tradenas.search.methods.once_for_all import OnceForAll
 from tradenas.search.methods.path_dropout import PathDropout
 from tradenas.search.methods.pcdarts import PCDARTS
@@ -29,11 +31,13 @@ __all__ = [
     "PCDARTS",
     "PDARTS",
     "SPOS",
+    "Compound",
     "DARTSMinus",
     "DARTSPlus",
     "FBNet",
     "FairDARTS",
     "FairNAS",
+    "MnasNet",
     "OnceForAll",
     "PathDropout",
     "Progressive",

@@ -198,14 +198,22 @@ class Reinforce:
         log_p_N, entropy_N = self.controller(architectures)
         counted_N = log_p_N.new_tensor([score if math.isfinite(score) else min(finite) for score in scores])
         reward_N = counted_N + policy.entropy_weight * entropy_N.detach()
-        mean = float(reward_N.mean())
-        baselines: list[float] = []
+        baseline_N = self.baselines(reward_N)
+        log = {
+            "reward": float(reward_N.mean()), "baseline": float(baseline_N[-1]),
+            "entropy": float(entropy_N.detach().mean()),
+        }  # fmt: skip
+        return -((reward_N - baseline_N) * log_p_N).mean(), log
+
+    def baselines(self, reward_N: Tensor) -> Tensor:
+        """What each reward is compared with; every one of them moves the average in turn."""
+        found: list[float] = []
+        mean, decay = float(reward_N.mean()), self.controller.policy.decay
         for reward in reward_N.tolist():
             last = mean if self.baseline is None else self.baseline
-            self.baseline = last - (1.0 - policy.decay) * (last - reward)
-            baselines.append(self.baseline)
-        log = {"reward": mean, "baseline": baselines[-1], "entropy": float(entropy_N.detach().mean())}
-        return -((reward_N - reward_N.new_tensor(baselines)) * log_p_N).mean(), log
+            self.baseline = last - (1.0 - decay) * (last - reward)
+            found.append(self.baseline)
+        return reward_N.new_tensor(found)
 
     def update(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> dict[str, float]:
         """One step; none where no score is finite, or nothing to choose."""

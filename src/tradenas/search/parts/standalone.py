@@ -76,7 +76,10 @@ class Standalone(Method[StandaloneState], abc.ABC):
             state.wanted = self.wanted(task)
         if len(state.wanted) <= epoch:
             return {"scored": float(len(state.scored))}  # the space holds no more
-        architecture = state.wanted[epoch]
+        return self.tried(task, state, state.wanted[epoch])
+
+    def tried(self, task: Task, state: StandaloneState, architecture: Architecture) -> dict[str, float]:
+        """Trains and scores one architecture, the next trial."""
         try:
             fitted = fit(
                 task.network(),
