@@ -25,6 +25,8 @@ FEW = {
 }  # fmt: skip
 #: What a method needs besides to be quick and to have a space it can work in.
 OWN = {
+    "compound": {"num_grid": 2, "steps": 2},
+    "mnasnet": {"exponents": ()},  # ranked by quality alone, as the others are
     "fairnas": {"strict": False, "share_batch": False},
     "sandwich": {"num_random": 1, "supernets": 1, "parsimony": 0.0},
 }

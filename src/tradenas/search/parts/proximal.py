@@ -4,7 +4,7 @@
     gain       mean min(r A, clip(r, 1 - e, 1 + e) A): beyond the clip a step gains nothing       eq. 7
     advantage  A = (R - b) / spread of R in the batch, b the moving average of `Reinforce`
 
-Where an architecture takes a training, samples are dear: REINFORCE may take one step on a batch, after which it is drawn
+Where an architecture takes a training, samples are dear.  REINFORCE may take one step on a batch, which then is drawn
 by another policy; the clip says how far several may go.  The first step is REINFORCE's, but for the spread.
 
 Departures: no value network, the baseline is a moving average as in ENAS's controller; entropy is a part of the reward,

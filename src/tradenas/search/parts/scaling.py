@@ -6,8 +6,8 @@
 
 Resolution is the lookback here.  The exponents of the paper are those of an image network: its work grows with the area
 of the image, so with r^2, and every layer is as wide as the scale says.  A network of ours reads the lookback in one
-filter bank, F r products beside the layers; a layer costs w^2, but the first one and the head w; and d only multiplies
-layers.  So `exponents` measures them for a network, and `measured` keeps what doubles its real count of work.
+filter bank, F r products beside the layers, so with r at most; a layer costs w^2, but the first one and the head w; and
+d only multiplies layers.  So `exponents` measures them for a network, and `measured` keeps what doubles its real count.
 
 A new layer takes op, norm and the rest of the layer at its place in the small network, as EfficientNet repeats the
 blocks of a stage.  Sizes go to the nearest on offer, by ratio.
@@ -103,9 +103,7 @@ def nearest(choice: Choice, size: float, *, upwards: bool = False) -> int:
     return min(options, key=lambda o: abs(math.log(o / size)))
 
 
-def exponents(
-    space: SearchSpace, base: Architecture, work: Callable[[Architecture], float]
-) -> dict[str, float]:
+def exponents(space: SearchSpace, base: Architecture, work: Callable[[Architecture], float]) -> dict[str, float]:
     """How the work of a network grows: log of the work over log of the size, for each size doubled by itself.
 
     A size of which the space has no more is left out.
