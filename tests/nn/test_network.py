@@ -43,6 +43,25 @@ def test_path_equals_standalone_bit_for_bit(network, rows, architecture):
     assert sum(p.numel() for p in alone.parameters()) == network.count(architecture).parameters
 
 
+@pytest.mark.parametrize("way", [hard, lambda s, a: soft(s, a, dtype=torch.float64)], ids=["path", "weights"])
+def test_scored_rows_need_no_more_rows_than_they_hang_on(network, rows, way):
+    """The same signals and gradients, and NaN in front of what a path reads is never looked at."""
+    for architecture in samples(5, "scored"):
+        mixture = way(SPACE, architecture)
+        moments = network.measure(rows, mixture)
+        want = network(rows, mixture, Mode(moments=moments))[:, -9:]
+        short = network(rows, mixture, Mode(moments=moments, scored=9))
+        assert short.shape == (2, 9)
+        torch.testing.assert_close(short, want, rtol=1e-10, atol=1e-12)
+        assert (ahead := network.reach(architecture if way is hard else None) - 1) < ROWS - 9
+        dark = rows.clone()
+        dark[:, : ROWS - 9 - ahead] = torch.nan
+        blind = network(dark, mixture, Mode(moments=moments, scored=9))
+        torch.testing.assert_close(blind, want, rtol=1e-10, atol=1e-12)
+        ours, theirs = (torch.autograd.grad(y.square().sum(), network.inputs.taps)[0] for y in (short, want))
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("architecture", samples(60, "soft"), ids=lambda a: a.digest)
 def test_one_hot_weights_equal_the_path(network, rows, architecture):
     path, weights = hard(SPACE, architecture), soft(SPACE, architecture, dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import SpaceError
-from tradenas.nn.bank import filter_bank
+from tradenas.nn.bank import LONG, filter_bank
 from tradenas.nn.columns import OwnOps, blocks_of, column_choices
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
@@ -104,16 +104,20 @@ class Inputs(nn.Module):
             shrunk = torch.sign(self.taps) * (self.taps.abs() - amount).clamp_min(0.0)
             self.taps.copy_(torch.where(self.taps.grad != 0, shrunk, self.taps))
 
-    def forward(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
-        x_BTF = self.switched(self.block(x_BTF, mixture), mixture)
-        return torch.cat([x_BTF, self.filtered(x_BTF, mixture)], dim=-1)
+    def forward(self, x_BTF: Tensor, mixture: Mixture, *, rows: int = 0) -> Tensor:
+        """The channels of the last `rows` rows, of all where it is 0."""
+        x_BTF, rows = self.switched(self.block(x_BTF, mixture), mixture), min(rows, x_BTF.shape[-2])
+        return torch.cat([x_BTF[..., -rows:, :], self.filtered(x_BTF, mixture, rows=rows)], dim=-1)
 
-    def rounded(self, x_BTF: Tensor, mixture: Mixture, precision: Precision) -> tuple[Tensor, Tensor, Tensor | None]:
+    def rounded(
+        self, x_BTF: Tensor, mixture: Mixture, precision: Precision, *, rows: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """The channels under a precision, the sum of the filters as it was before it was rounded, and what is open."""
+        rows = min(rows, x_BTF.shape[-2])
         x_BTF = precision.value(self.switched(self.block(x_BTF, mixture), mixture), INPUT)
         open_F = self.open(mixture)
-        filtered_BTF = self.filtered(x_BTF, mixture, precision.at_edge(), open_F)
-        x_BTC = torch.cat([x_BTF, precision.value(filtered_BTF, FILTERED)], dim=-1)
+        filtered_BTF = self.filtered(x_BTF, mixture, precision.at_edge(), open_F, rows=rows)
+        x_BTC = torch.cat([x_BTF[..., -rows:, :], precision.value(filtered_BTF, FILTERED)], dim=-1)
         return x_BTC, filtered_BTF.sum(-1), None if open_F is None else torch.cat([open_F, open_F])
 
     def open(self, mixture: Mixture) -> Tensor | None:
@@ -168,9 +172,15 @@ class Inputs(nn.Module):
         return x_BTF if open_F is None else x_BTF * open_F
 
     def filtered(
-        self, x_BTF: Tensor, mixture: Mixture, precision: Precision | None = None, open_F: Tensor | None = None
+        self,
+        x_BTF: Tensor,
+        mixture: Mixture,
+        precision: Precision | None = None,
+        open_F: Tensor | None = None,
+        *,
+        rows: int = 0,
     ) -> Tensor:
-        """Each feature through its filter of `lookback` taps."""
+        """Each feature through its filter of `lookback` taps; of the last `rows` rows, or of all."""
         which = weighting(self.lookback, mixture)
         lengths = [int(n) for n in self.lookback.options]
         open_L: Tensor | None = None
@@ -185,10 +195,12 @@ class Inputs(nn.Module):
             taps_FL = precision.reading(there_L).weight(taps_FL, rows=open_F, stacked=taps_FL.ndim == 3)
         if open_L is not None:
             taps_FL = taps_FL * open_L
-        if taps_FL.ndim == 3:  # stacked networks
-            return filter_bank(x_BTF, taps_FL)
-        length = taps_FL.shape[1]
-        x_BF1T = F.pad(x_BTF, (0, 0, length - 1, 0)).transpose(1, 2).unsqueeze(2)
+        if taps_FL.ndim == 3 or taps_FL.shape[1] >= LONG:  # stacked networks, and where a convolution is the slower way
+            return filter_bank(x_BTF, taps_FL, rows)
+        rows, length = rows or x_BTF.shape[-2], taps_FL.shape[1]
+        x_BTF = x_BTF[:, -(rows + length - 1) :]
+        missing = rows + length - 1 - x_BTF.shape[-2]
+        x_BF1T = (F.pad(x_BTF, (0, 0, missing, 0)) if missing else x_BTF).transpose(1, 2).unsqueeze(2)
         kernel = taps_FL.flip(1)[:, None, None, :].contiguous(memory_format=torch.channels_last)
         return F.conv2d(x_BF1T, kernel, groups=self.features).squeeze(2).transpose(1, 2)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError, SpaceError
@@ -45,7 +44,8 @@ class Network(nn.Module):
 
     Shapes:
         input `x_BTF`: batch, time, columns of the feature table.  Output `(B, T)`: one signal per row.  The first
-        `reach - 1` rows of a segment lack history and must be left out by the caller.  Of several assets the batch
+        `reach - 1` rows of a segment lack history and must be left out by the caller; with `mode.scored` only the
+        scored rows are put out, (B, scored), and no layer computes rows that they do not hang on.  Of several assets the batch
         holds the same rows of each, one below the other: (B * A, T, F), row `b * A + a` is asset a.
 
     Example:
@@ -106,29 +106,30 @@ class Network(nn.Module):
             share = dict(zip(depths, which, strict=True))
         else:
             share = {depths[which if isinstance(which, int) else which[0]]: torch.ones(())}
+        ahead = self._ahead(max(share), mixture)
+        rows = mode.scored and mode.scored + ahead[0]
         precision = Precision.of(self.space, mixture)
         if precision is None:
-            x_BTC = self.inputs(x_BTF, mixture)
-            signal_BT = x_BTC[..., self.inputs.features :].sum(-1)
+            x_BTC = self.inputs(x_BTF, mixture, rows=rows)
+            signal_BT = self._scored(x_BTC, mode)[..., self.inputs.features :].sum(-1)
         else:
-            x_BTC, signal_BT, open_C = self.inputs.rounded(x_BTF, mixture, precision)
+            x_BTC, signal_BT, open_C = self.inputs.rounded(x_BTF, mixture, precision, rows=rows)
+            signal_BT = signal_BT[..., -mode.scored :]
             precision = precision.reading(open_C)
             mode = replace(mode, precision=precision)
         done = {} if self.stack is None else self.stack(x_BTC, share, mixture, mode)
         for i in range(max(share)):
             if self.stack is None:
-                x_BTC = self._layer(i)(x_BTC, mixture, mode)
+                x_BTC = self._layer(i)(self._scored(x_BTC, mode, ahead[i]), mixture, mode)
             if precision is not None:
                 precision = precision.reading(self._open(i, mixture))
                 mode = replace(mode, precision=precision)
             if i + 1 in share:
-                read = x_BTC if self.stack is None else done.get(i, {})
+                read = self._scored(x_BTC, mode) if self.stack is None else done.get(i, {})
                 last = None if precision is None else precision.at_edge()
                 read_BT = self.heads[str(i + 1)](read, 1, precision=last).squeeze(-1)
-                if (
-                    read_BT.ndim > 1 and read_BT.shape[-1] < signal_BT.shape[-1]
-                ):  # a stack of cells may leave out rows that do not count
-                    read_BT = F.pad(read_BT, (signal_BT.shape[-1] - read_BT.shape[-1], 0))
+                if read_BT.ndim > 1:
+                    read_BT = read_BT[..., -mode.scored :]
                 signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
 
@@ -137,6 +138,20 @@ class Network(nn.Module):
         if self.stack is None:
             return self._layer(i).open(mixture)
         return opened(width_of(self.stack.width, weighting(self.stack.width, mixture)))
+
+    def _ahead(self, depth: int, mixture: Mixture) -> list[int]:
+        """Rows before the scored ones that each layer has to be given, or the stack of cells."""
+        if self.stack is not None:
+            return [self.stack.reach()]
+        rows = [0]
+        for i in reversed(range(depth)):
+            rows.insert(0, rows[0] + self._layer(i).farthest(mixture))
+        return rows
+
+    @staticmethod
+    def _scored(x_BTC: Tensor, mode: Mode, ahead: int = 0) -> Tensor:
+        """The rows that count and so many before them: what nothing scored hangs on is not computed."""
+        return x_BTC[..., -(mode.scored + ahead) :, :] if mode.scored else x_BTC
 
     def measure(self, x_BTF: Tensor, mixture: Mixture | None = None, *, scored: int = 0) -> Moments:
         """The batch-norm moments of one subnet over given rows: pass training rows, and the result as `moments`."""

@@ -159,6 +159,12 @@ class Layer(After):
         """Rows that an op of this layer reads before the current one."""
         return self.ops[op].reach
 
+    def farthest(self, mixture: Mixture) -> int:
+        """The most rows before the current one that any op reads which a mixture runs."""
+        which = weighting(self.op, mixture)
+        run = range(len(self.op.options)) if isinstance(which, Tensor) else _several(which)
+        return max(self.reach(str(self.op.options[o])) for o in run)
+
     def count(self, op: str, c_in: int, width: int, norm: str | None) -> Count:
         """Parameters and multiply-accumulates per candle of one path through this layer."""
         own = self.ops[op].count(c_in, width)
@@ -193,6 +199,10 @@ class Branches:
     def name(self, option: int) -> str:
         """What an op is called."""
         return str(self.layer.op.options[option])
+
+
+def _several(weights: int | tuple[int, ...]) -> tuple[int, ...]:
+    return weights if isinstance(weights, tuple) else (weights,)
 
 
 def _one(weights: int | tuple[int, ...]) -> int:

@@ -13,6 +13,7 @@ from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Mixture, Mode, Network
 from tradenas.seeds import rng_for, seed_for
 from tradenas.train.loss import Objective
+from tradenas.train.moves import adamw, clipped
 from tradenas.train.segments import Batch, Segments
 
 __all__ = ["Optimisation", "Pass", "Plan", "Training", "optimizer_for", "train_epoch"]
@@ -117,11 +118,7 @@ def optimizer_for(network: Network, training: Optimisation) -> torch.optim.AdamW
     """
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": training.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.lr, betas=(0.9, 0.99), foreach=True)
+    return adamw([(matrices, training.weight_decay), (vectors, 0.0)], lr=training.lr, betas=(0.9, 0.99))
 
 
 def train_epoch(
@@ -157,7 +154,7 @@ def train_epoch(
     per_epoch = segments.steps(targets=training.batch)
     total = training.epochs * per_epoch
     generator = torch.Generator(device=segments.x_TF.device)
-    alone = [Pass(mixture={}, reach=segments.reach)]
+    alone, weights = [Pass(mixture={}, reach=segments.reach)], list(network.parameters())
     summed, rows, skipped, in_a_row = 0.0, 0.0, 0, 0
     for step, batch in enumerate(segments.epoch(rng_for(seed, stream, "batches", epoch), targets=training.batch)):
         for group in optimizer.param_groups:
@@ -166,8 +163,8 @@ def train_epoch(
         passes = plan(step) if plan else alone
         optimizer.zero_grad(set_to_none=True)
         value = _accumulate(network, batch, passes, segments, objective, generator, teacher)
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip, foreach=True)
-        if not (math.isfinite(value) and math.isfinite(float(norm))):
+        norm = clipped(weights, training.clip)
+        if not (math.isfinite(value) and math.isfinite(norm)):
             skipped, in_a_row = skipped + 1, in_a_row + 1
             if in_a_row >= MAX_SKIPPED:
                 raise DivergedError(
