@@ -16,18 +16,16 @@ smallest and the largest beside it.  Two cells of three nodes, the default ops (
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import peer
 import torch
 from torch import Tensor
+from turns import turns
 
 from tradenas.nn import Layout, Mixture, Mode, Network
 from tradenas.nn.elastic import Width
@@ -123,34 +121,6 @@ class Search:
             self.weight_step()
 
         return both
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Milliseconds of each candidate in each round."""
-
-    ms: dict[str, list[float]]
-
-    def best(self, name: str) -> float:
-        return min(self.ms[name])
-
-    def over(self, name: str, other: str) -> str:
-        """Median and range of one candidate over another, round by round."""
-        each = sorted(a / b for a, b in zip(self.ms[name], self.ms[other], strict=True))
-        return f"{statistics.median(each):.2f} ({each[0]:.2f}-{each[-1]:.2f})"
-
-
-def turns(candidates: dict[str, Callable[[], object]], rounds: int) -> Ratio:
-    """Runs the candidates in turns: what disturbs one round disturbs all of them alike."""
-    for run in candidates.values():
-        run()
-    took: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, run in candidates.items():
-            began = time.process_time()
-            run()
-            took[name].append(1e3 * (time.process_time() - began))
-    return Ratio(took)
 
 
 def table(title: str, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -53,7 +53,8 @@ def test_scored_rows_need_no_more_rows_than_they_hang_on(network, rows, way):
         short = network(rows, mixture, Mode(moments=moments, scored=9))
         assert short.shape == (2, 9)
         torch.testing.assert_close(short, want, rtol=1e-10, atol=1e-12)
-        assert (ahead := network.reach(architecture if way is hard else None) - 1) < ROWS - 9
+        ahead = network.reach(architecture if way is hard else None) - 1
+        assert ahead < ROWS - 9
         dark = rows.clone()
         dark[:, : ROWS - 9 - ahead] = torch.nan
         blind = network(dark, mixture, Mode(moments=moments, scored=9))

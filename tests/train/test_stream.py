@@ -176,3 +176,22 @@ def test_an_evaluator_may_be_asked_for_longer_memories_later(network):
     assert sizes[1] == pytest.approx(evaluator().signals(network, long)[1], rel=1e-9)
     assert sizes[0] == pytest.approx(sizes[2], rel=1e-6)
     assert sizes[0] != sizes[1]
+
+
+def test_paths_scored_together_share_their_filters_and_say_what_each_says_alone(network, monkeypatch):
+    one = Evaluator(data=DATA, train=Span(60, 200), valid=Span(220, 390), rule=Rule(), costs=Costs(), calibration=50)
+    some = [a for a in samples(30, "together") if "batch" not in a.values()]
+    alone = [one.scores_of(one.hear(network, hard(SPACE, a), reach=network.reach(a))) for a in some]
+    ran, filtered = [], type(network.inputs).filtered
+
+    def counted(self, *given, **named):
+        ran.append(given)
+        return filtered(self, *given, **named)
+
+    monkeypatch.setattr(type(network.inputs), "filtered", counted)
+    together = one.score_paths(network, some)
+    assert len({a["input/group/test"] for a in some}) == 2
+    assert len(ran) == len({(a["input/transform"], a["input/lookback"]) for a in some}) == 4
+    for a, b in zip(alone, together, strict=True):
+        assert a.keys() == b.keys()
+        assert all(a[k] == pytest.approx(b[k], rel=1e-4, abs=1e-5) for k in ("loss", "ic", "rank_ic"))

@@ -14,6 +14,7 @@ from tradenas.nn.bank import LONG, filter_bank
 from tradenas.nn.columns import OwnOps, blocks_of, column_choices
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
+from tradenas.nn.mode import Kept
 from tradenas.nn.precision import Precision
 from tradenas.registry import did_you_mean
 from tradenas.space import Choice, Picked, SearchSpace, closed, is_single, is_switch, off_option
@@ -104,17 +105,26 @@ class Inputs(nn.Module):
             shrunk = torch.sign(self.taps) * (self.taps.abs() - amount).clamp_min(0.0)
             self.taps.copy_(torch.where(self.taps.grad != 0, shrunk, self.taps))
 
-    def forward(self, x_BTF: Tensor, mixture: Mixture, *, rows: int = 0) -> Tensor:
-        """The channels of the last `rows` rows, of all where it is 0."""
-        x_BTF, rows = self.switched(self.block(x_BTF, mixture), mixture), min(rows, x_BTF.shape[-2])
-        return torch.cat([x_BTF[..., -rows:, :], self.filtered(x_BTF, mixture, rows=rows)], dim=-1)
+    def forward(self, x_BTF: Tensor, mixture: Mixture, *, rows: int = 0, kept: Kept | None = None) -> Tensor:
+        """The channels of the last `rows` rows, of all where it is 0; `kept` is that of `Mode`."""
+        block_BTF, rows = self.block(x_BTF, mixture), min(rows, x_BTF.shape[-2])
+        open_F = self.share_open(mixture)
+        x_BTF = block_BTF if open_F is None else block_BTF * open_F
+        if kept is None:
+            filtered_BTF = self.filtered(x_BTF, mixture, rows=rows)
+        else:  # of all columns, so that paths with other switches can read it
+            if "filtered" not in kept:
+                kept["filtered"] = self.filtered(block_BTF, mixture, rows=rows)
+            filtered_BTF = kept["filtered"] if open_F is None else kept["filtered"] * open_F
+        return torch.cat([x_BTF[..., -rows:, :], filtered_BTF], dim=-1)
 
     def rounded(
         self, x_BTF: Tensor, mixture: Mixture, precision: Precision, *, rows: int = 0
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """The channels under a precision, the sum of the filters as it was before it was rounded, and what is open."""
         rows = min(rows, x_BTF.shape[-2])
-        x_BTF = precision.value(self.switched(self.block(x_BTF, mixture), mixture), INPUT)
+        x_BTF, share_F = self.block(x_BTF, mixture), self.share_open(mixture)
+        x_BTF = precision.value(x_BTF if share_F is None else x_BTF * share_F, INPUT)
         open_F = self.open(mixture)
         filtered_BTF = self.filtered(x_BTF, mixture, precision.at_edge(), open_F, rows=rows)
         x_BTC = torch.cat([x_BTF[..., -rows:, :], precision.value(filtered_BTF, FILTERED)], dim=-1)
@@ -158,8 +168,8 @@ class Inputs(nn.Module):
             return x_BTF[..., block * self.table : (block + 1) * self.table]
         return x_BTF.index_select(-1, self.column_F + block * self.table)
 
-    def switched(self, x_BTF: Tensor, mixture: Mixture) -> Tensor:
-        """Columns of groups and indicators that are off become zeros."""
+    def share_open(self, mixture: Mixture) -> Tensor | None:
+        """The share of each column that groups and indicators leave on; None where all are."""
         open_F: Tensor | None = None
         for choice, member_F in zip(self.switches, self.member_SF, strict=True):
             which = weighting(choice, mixture)
@@ -169,7 +179,7 @@ class Inputs(nn.Module):
             share_off = which[off] if isinstance(which, Tensor) else 1.0
             part_F = 1.0 - share_off * member_F
             open_F = part_F if open_F is None else open_F * part_F
-        return x_BTF if open_F is None else x_BTF * open_F
+        return open_F
 
     def filtered(
         self,

@@ -11,10 +11,13 @@ from torch import Tensor
 if TYPE_CHECKING:  # which rounds after activations, and those know modes
     from tradenas.nn.precision import Precision
 
-__all__ = ["EVAL", "Mode", "Moments"]
+__all__ = ["EVAL", "Kept", "Mode", "Moments"]
 
 #: Mean and variance of each batch norm of one subnet, measured on training rows: name -> (mean_C, var_C).
 Moments = dict[str, tuple[Tensor, Tensor]]
+
+#: What the lookback filters made of certain rows.
+Kept = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class Mode:
         generators: the same as `generator`, one for each of N stacked networks.
         present: of N stacked networks' batches, padded to one size, the number of segments that are real; all of them
             where it is empty.
+        kept: what the filters made of these very rows, with the same transform, taps and lookback: written by the first
+            pass that is given it, read by those after it.
         precision: how weights and values are rounded, which a network fills in from its mixture; None does not.
     """
 
@@ -40,6 +45,7 @@ class Mode:
     measured: Moments | None = field(default=None, compare=False)
     generators: tuple[torch.Generator, ...] = ()
     present: tuple[int, ...] = ()
+    kept: Kept | None = field(default=None, compare=False)
     precision: Precision | None = None
 
 

@@ -45,8 +45,8 @@ class Network(nn.Module):
     Shapes:
         input `x_BTF`: batch, time, columns of the feature table.  Output `(B, T)`: one signal per row.  The first
         `reach - 1` rows of a segment lack history and must be left out by the caller; with `mode.scored` only the
-        scored rows are put out, (B, scored), and no layer computes rows that they do not hang on.  Of several assets the batch
-        holds the same rows of each, one below the other: (B * A, T, F), row `b * A + a` is asset a.
+        scored rows are put out, (B, scored), and no layer computes rows that they do not hang on.  Of several assets
+        the batch holds the same rows of each, one below the other: (B * A, T, F), row `b * A + a` is asset a.
 
     Example:
         >>> from tradenas.nn.mixture import hard
@@ -110,7 +110,7 @@ class Network(nn.Module):
         rows = mode.scored and mode.scored + ahead[0]
         precision = Precision.of(self.space, mixture)
         if precision is None:
-            x_BTC = self.inputs(x_BTF, mixture, rows=rows)
+            x_BTC = self.inputs(x_BTF, mixture, rows=rows, kept=mode.kept)
             signal_BT = self._scored(x_BTC, mode)[..., self.inputs.features :].sum(-1)
         else:
             x_BTC, signal_BT, open_C = self.inputs.rounded(x_BTF, mixture, precision, rows=rows)

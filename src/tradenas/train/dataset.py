@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -119,12 +120,23 @@ class Dataset:
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith(("_T", "_TF"))}
         return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
+    @cached_property
+    def history_T(self) -> IntArray:  # noqa: N802 - ends in its shape
+        """Rows up to each row, itself included, that are all ready, with no gap between any two of them."""
+        return history(self.gap_T, self.ready_T)
+
+    @cached_property
+    def known_T(self) -> BoolArray:  # noqa: N802 - ends in its shape
+        """Rows with a return."""
+        known_T: BoolArray = np.isfinite(self.bar_return_T)
+        return known_T
+
     def usable(self, reach: int) -> BoolArray:
         """Rows on which a model that reads `reach` rows, its own included, can be traded.
 
         The label plays no part: whether a price will end up tied is not known when the position is taken.
         """
-        return reachable(self.gap_T, self.ready_T, reach) & np.isfinite(self.bar_return_T)
+        return (self.history_T >= reach) & self.known_T
 
     def learnable(self, reach: int) -> BoolArray:
         """Rows of these that have a label to learn from."""
@@ -153,8 +165,18 @@ def reachable(gap_T: BoolArray, ready_T: BoolArray, reach: int) -> BoolArray:
     >>> reachable(gap, np.ones(6, bool), 2).tolist()
     [False, True, True, False, True, True]
     """
-    rows = np.arange(len(gap_T))
+    enough_T: BoolArray = history(gap_T, ready_T) >= reach
+    return enough_T
+
+
+def history(gap_T: BoolArray, ready_T: BoolArray) -> IntArray:
+    """For each row, how many rows up to it are all ready, with no gap between any two of them.
+
+    >>> history(np.array([False, False, False, True, False]), np.array([False, True, True, True, True])).tolist()
+    [0, 1, 2, 1, 2]
+    """
+    rows = np.arange(len(gap_T), dtype=np.int32)
     last_gap = np.maximum.accumulate(np.where(gap_T, rows, 0))
-    last_cold = np.maximum.accumulate(np.where(ready_T, -1, rows))
-    first = rows - reach + 1
-    return (first >= last_gap) & (first > last_cold) & (first >= 0)
+    last_cold = np.maximum.accumulate(np.where(ready_T, np.int32(-1), rows))
+    length_T: IntArray = rows + 1 - np.maximum(last_gap, last_cold + 1)
+    return length_T

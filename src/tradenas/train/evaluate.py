@@ -16,6 +16,7 @@ from tradenas.features.regimes import REGIMES
 from tradenas.nn import Mixture, Moments, Network, hard
 from tradenas.registry import did_you_mean
 from tradenas.space import Architecture
+from tradenas.space.switches import FEATURE, GROUP
 from tradenas.splits import Span
 from tradenas.train.backtest import DAY_MS, Costs, Rule
 from tradenas.train.dataset import Dataset
@@ -23,7 +24,7 @@ from tradenas.train.fit import Fitted, mean_loss
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Market, each, features_of
 from tradenas.train.portfolio import AGREEMENT, agreement, trade, usual_size, volatility_of
-from tradenas.train.stream import measure, stream
+from tradenas.train.stream import Memo, measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
 __all__ = ["METRICS", "Evaluator", "Scores", "Signals", "by_regime", "merit"]
@@ -141,9 +142,16 @@ class Evaluator:
     def score_paths(self, network: Network, architectures: Iterable[Architecture]) -> list[Scores]:
         """Each architecture as a path through the shared weights."""
         wanted = list(architectures)
-        return self._scored(
-            self._signals(network, hard(network.space, a), network.reach(a), "batch" in a.values()) for a in wanted
-        )
+        results: list[Scores] = [{}] * len(wanted)
+        memo: Memo = {}
+        last: tuple[str, ...] | None = None
+        for i in sorted(range(len(wanted)), key=lambda i: _read(wanted[i])):
+            a = wanted[i]
+            if _read(a) != last:
+                memo, last = {}, _read(a)
+            found = self._signals(network, hard(network.space, a), network.reach(a), "batch" in a.values(), memo=memo)
+            results[i] = self.scores_of(found)
+        return results
 
     def score_mixture(self, network: Network, mixture: Mixture) -> Scores:
         """A supernet under any mixture."""
@@ -199,7 +207,7 @@ class Evaluator:
         if metric == "loss":
             value = mean_loss(self.objective, self.data, self.valid, found.output[..., own], reach)
         elif metric in AGREEMENT:
-            value = agreement(metric, self.data, self.valid, signal, usable, self.outcome()[..., rows])
+            value = agreement(metric, self.data, self.valid, signal, usable, self.outcome(self.valid))
         else:
             return_ = each(self.data, lambda m: m.bar_return_T[rows])
             realised = each(self.data, lambda m: m.realised_T[rows])
@@ -217,10 +225,16 @@ class Evaluator:
         return found.signal, found.scale, found.usable
 
     def _signals(
-        self, network: Network, mixture: Mixture, reach: int, batch_norm: bool, moments: Moments | None = None
+        self,
+        network: Network,
+        mixture: Mixture,
+        reach: int,
+        batch_norm: bool,
+        moments: Moments | None = None,
+        memo: Memo | None = None,
     ) -> Signals:
         calibration = Span(max(self.train.start, self.train.stop - self.calibration), self.train.stop)
-        x, first = self._rows(reach)
+        x, first = self._rows(reach if memo is None else network.reach())
 
         def local(span: Span) -> Span:
             return Span(span.start - first, span.stop - first)
@@ -228,7 +242,8 @@ class Evaluator:
         if batch_norm and not moments:
             moments = measure(network, x, mixture, local(calibration), reach=reach)
         both = Span(calibration.start, self.valid.stop)
-        output = stream(network, x, mixture, local(both), reach=reach, moments=moments)
+        history = reach if memo is None else network.reach()
+        output = stream(network, x, mixture, local(both), reach=history, moments=moments, memo=memo)
         signal = self.objective.signal(output.astype(float), self.data, both)
         usable = self.data.usable(reach)
         size = len(calibration)
@@ -267,16 +282,25 @@ class Evaluator:
             scale=scale,
             rule=self.rule,
             costs=self.costs,
-            outcome=self.outcome()[..., self.valid.slice],
+            outcome=self.outcome(self.valid),
             volatility=self.volatility(),
         ).scores
 
-    def outcome(self) -> FloatArray:
-        """The realised label, centred on 0: what `accuracy` compares signs with; (T,), or (A, T) of a panel."""
-        y: FloatArray = each(self.data, lambda m: m.y_T.astype(float))
+    def outcome(self, span: Span) -> FloatArray:
+        """The realised label, centred on 0: what `accuracy` compares signs with; (rows,), or (A, rows) of a panel."""
+        y: FloatArray = each(self.data, lambda m: m.y_T[span.slice].astype(float))
         return 2.0 * y - 1.0 if self.data.kind == "binary" else y - self.objective.centre
 
     def volatility(self) -> FloatArray | None:
         """Relative volatility of the rows of `valid`, where the rule reads it."""
         found = volatility_of(self.data, self.rule, train=self.train)
         return None if found is None else found[..., self.valid.slice]
+
+
+def _read(architecture: Architecture) -> tuple[str, ...]:
+    """What decides which columns the lookback filters are given, and how many of their taps."""
+    return tuple(
+        f"{name}={picked}"
+        for name, picked in sorted(architecture.items())
+        if name.startswith("input/") and not name.startswith((GROUP, FEATURE))
+    )

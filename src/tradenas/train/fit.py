@@ -150,7 +150,7 @@ def mean_loss(
         usable &= weight_T[..., span.slice] > 0
     if not usable.any():
         return math.inf
-    label = torch.from_numpy(objective.labels(data)[..., span.slice][usable])
+    label = torch.from_numpy(objective.labels(data, span)[usable])
     said = torch.from_numpy(output[usable].astype(float))
     weight = torch.ones_like(label)
     if weight_T is not None:

@@ -64,14 +64,18 @@ class Objective:
             return cls(kind="regression", centre=float(y_R.mean()), scale=float(y_R.std()))
         return cls(kind="regression", scale=float((y_R / volatility[known]).std()), by_volatility=True)
 
-    def labels(self, data: Market) -> FloatArray:
-        """Labels of every row in the network's units; NaN where there is none.  (A, T) of a panel."""
+    def labels(self, data: Market, span: Span | None = None) -> FloatArray:
+        """Labels of the rows of `span`, or of every row, in the network's units; NaN where there is none.
+
+        (A, T) of a panel.
+        """
+        rows = slice(None) if span is None else span.slice
 
         def of(market: Dataset) -> FloatArray:
-            y_T = market.y_T.astype(float)
+            y_T = market.y_T[rows].astype(float)
             if self.kind == "binary":
                 return y_T
-            unit_T = market.volatility_T if self.by_volatility else 1.0
+            unit_T = market.volatility_T[rows] if self.by_volatility else 1.0
             return np.clip((y_T - self.centre) / (unit_T * self.scale), -CUT, CUT)
 
         return each(data, of)  # type: ignore[no-any-return]

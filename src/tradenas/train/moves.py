@@ -18,7 +18,7 @@ __all__ = ["adamw", "clipped"]
 def adamw(
     groups: Iterable[tuple[list[nn.Parameter], float]], *, lr: float, betas: tuple[float, float]
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over groups of weights and their decays, in one call a step."""
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over groups of weights with their decays, in one call."""
     made = [{"params": weights, "weight_decay": decay} for weights, decay in groups if weights]
     return torch.optim.AdamW(made, lr=lr, betas=betas, fused=True)
 

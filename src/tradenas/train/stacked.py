@@ -175,7 +175,7 @@ class _Run:
                 weight_V = np.ones(len(lane.valid)) if weight_T is None else weight_T[lane.valid.slice].astype(float)
                 usable_V = data.learnable(self.reach)[lane.valid.slice] & (weight_V > 0)
                 lane.usable_V, lane.weight_V = torch.from_numpy(usable_V), torch.from_numpy(weight_V[usable_V])
-                lane.labels_V = torch.from_numpy(lane.objective.labels(data)[lane.valid.slice][usable_V])
+                lane.labels_V = torch.from_numpy(lane.objective.labels(data, lane.valid)[usable_V])
         columns = zip(*(segments.columns for segments, _ in made.values()), strict=True)
         self.x_TF, self.y_T, self.weight_T = (torch.cat(parts) for parts in columns)
 

@@ -1,0 +1,1 @@
+"""The figures of `bench.py`, a file for each kind: `figures(full)` yields them."""
