@@ -30,7 +30,7 @@ from tradenas.formats.program import (
 )
 from tradenas.typing import FloatArray
 
-__all__ = ["quantised", "run_series", "run_windows"]
+__all__ = ["quantised", "run_series", "run_windows", "values_of"]
 
 #: Of a value, its rows `lag` rows before: (.., rows, channels).
 Earlier = Callable[[int], FloatArray]
@@ -75,12 +75,16 @@ def run_series(program: Program, x_TF: FloatArray) -> FloatArray:
         program: to run.
         x_TF: the program's columns, row after row.
     """
-    x_TF = np.asarray(x_TF, dtype=np.float64)
+    signal_T: FloatArray = values_of(program, np.asarray(x_TF, dtype=np.float64))[program.output][:, 0]
+    return signal_T
+
+
+def values_of(program: Program, x_TF: FloatArray) -> dict[str, FloatArray]:
+    """Every value at every row (T, channels), by its name, as a stream has them."""
     values: dict[str, FloatArray] = {program.steps[0].name: x_TF}
     for step in program.steps[1:]:
         values[step.name] = apply(step, {name: _series(values[name]) for name in step.reads})
-    signal_T: FloatArray = values[program.output][:, 0]
-    return signal_T
+    return values
 
 
 def _window(value_NRC: FloatArray, rows: int) -> Earlier:

@@ -50,8 +50,16 @@ class Compiled:
         return signal_N
 
 
-def compile_programs(programs: Sequence[Program], folder: str | Path, prefix: str = "tradenas_net") -> Compiled:
+def compile_programs(
+    programs: Sequence[Program], folder: str | Path, prefix: str = "tradenas_net", *, vnni: bool = False
+) -> Compiled:
     """Writes `<prefix>.c` into a folder that there is, and compiles and loads it; what is there already is used.
+
+    Args:
+        programs: that speak as their mean.
+        folder: for the C file; what is compiled goes into `built` inside it.
+        prefix: of every symbol.
+        vnni: as in `emit`.
 
     Raises:
         MissingExtra: no C compiler, or no Python.h; says which package brings it.
@@ -59,7 +67,7 @@ def compile_programs(programs: Sequence[Program], folder: str | Path, prefix: st
         UnsupportedOp: a step that C has no kernel for.
     """
     source = Path(folder) / f"{prefix}.c"
-    text = emit(programs, prefix)
+    text = emit(programs, prefix, vnni=vnni)
     if not source.exists() or source.read_text(encoding="utf-8") != text:
         write_text(source, text)
     with needs_compiler():

@@ -15,6 +15,7 @@ import numpy as np
 from tradenas.formats.base import refuse
 from tradenas.formats.c.layout import chunks, concat_offsets, literal
 from tradenas.formats.c.row import Row
+from tradenas.formats.c.vnni import Dot, Pack, write_dot, write_pack
 from tradenas.formats.program import (
     Add,
     Attend,
@@ -73,6 +74,11 @@ def write(row: Row, step: Step) -> list[str]:
             _recurrent(row, step)
         case Attend():
             _attend(row, step)
+        case Dot():
+            write_dot(row, step)
+        case Pack():
+            write_pack(row, step)
+            return []
         case _:
             refuse(step, "c", "a convolution, a sum or an activation")
     return row.made(step)

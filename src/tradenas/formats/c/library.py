@@ -64,16 +64,22 @@ class Member:
 
 
 def compile_library(
-    networks: Mapping[str, Sequence[Program]], folder: str | Path, name: str = "bundle"
+    networks: Mapping[str, Sequence[Program]], folder: str | Path, name: str = "bundle", *, vnni: bool = False
 ) -> dict[str, Member]:
     """Compiles networks together; each is the mean of its programs and goes by its key, which is its C prefix.
+
+    Args:
+        networks: programs by prefix.
+        folder: for the C file, which there is.
+        name: of the C file.
+        vnni: as in `emit`.
 
     Raises:
         MissingExtra: no C compiler.
         ExportError: it refused.
     """
     source = Path(folder) / f"{name}.c"
-    write_text(source, "\n".join(emit(programs, prefix) for prefix, programs in networks.items()))
+    write_text(source, "\n".join(emit(programs, prefix, vnni=vnni) for prefix, programs in networks.items()))
     with needs_compiler():
         library = ctypes.CDLL(str(loader.library(source, name)))
     return {

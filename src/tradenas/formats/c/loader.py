@@ -115,7 +115,8 @@ def _built(source: Path, prefix: str, flags: list[str], suffix: str, folder: str
     try:
         done = subprocess.run([*words, "-o", half, str(source), "-lm"], capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise CompilerError(f"{' '.join(words)} {source}: {done.stderr[-2000:]}")
+            told = [line[:300] for line in done.stderr.splitlines() if "error" in line][:3] or [done.stderr[-900:]]
+            raise CompilerError(f"{' '.join(words)} {source}: {'; '.join(told)}")
         Path(half).chmod(0o755)
         Path(half).replace(target)
     finally:

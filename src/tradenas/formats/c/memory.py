@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tradenas.formats.c.layout import chunks, strides
+from tradenas.formats.c.vnni import Dot
 from tradenas.formats.program import Attend, Concat, Input, Max, Pick, Program, Recurrent, Step, Taps
 
 __all__ = ["Ring", "groups", "rings", "scalars", "split_recurrent"]
@@ -44,7 +45,7 @@ def scalars(program: Program) -> set[str]:
     """Values of which single numbers are read, or whose earlier rows are walked through: they must be in memory."""
     found = {step.name for step in program.steps if isinstance(step, Concat)}
     for step in program.steps:
-        if isinstance(step, Pick | Recurrent) or (isinstance(step, Taps) and step.channels >= 4):
+        if isinstance(step, Pick | Recurrent | Dot) or (isinstance(step, Taps) and step.channels >= 4):
             found |= set(step.reads)
         if isinstance(step, Attend):
             found |= set(step.reads[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from tradenas.formats.c.layout import Chunk, chunks, numbers, strides
 from tradenas.formats.program import Program, Step
@@ -28,6 +29,12 @@ class Constants:
     def offsets(self, values: IntArray) -> str:
         """The name of an array of 32-bit integers."""
         return self._add("int32_t", "{" + ",".join(str(int(v)) for v in values) + "}")
+
+    def bytes(self, values: npt.NDArray[np.int8]) -> str:
+        """The name of an array of signed bytes."""
+        flat = values.ravel()
+        lines = [",".join(map(str, flat[i : i + 64].tolist())) for i in range(0, flat.size, 64)]
+        return self._add("int8_t", "{" + ",\n".join(lines) + "}")
 
     def _add(self, sort: str, text: str) -> str:
         if text not in self._known:
