@@ -15,6 +15,7 @@ import pytest
 
 from report import test_browser as browser
 from report.fake_alphas import write_alphas
+from report.fake_budget import with_budget
 from report.fake_run import build
 from tradenas.report.write import write_report
 
@@ -30,7 +31,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    edge = write_alphas(build(folder / "edge", days=120, num_points=20))
+    edge = with_budget(write_alphas(build(folder / "edge", days=120, num_points=20)))
     marked = build(folder / "marked", verdict="NO EDGE", days=120, num_points=20, watermark="second look")
     return {"edge": write_report(edge, png=False), "marked": write_report(marked, png=False)}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from report.fake_alphas import write_alphas
+from report.fake_budget import with_budget
 from report.fake_run import build
 from tradenas.report.write import write_report
 
@@ -59,7 +60,9 @@ def pages(tmp_path_factory):
     strange = {"finalist-1": "<script>console.error('ran')</script> a finalist with a long name"}
     folder = tmp_path_factory.mktemp("run")
     return {
-        "EDGE": write_report(write_alphas(build(folder / "a", names=strange, days=250, num_points=40)), png=False),
+        "EDGE": write_report(
+            with_budget(write_alphas(build(folder / "a", names=strange, days=250, num_points=40))), png=False
+        ),
         "NO EDGE": write_report(
             build(folder / "b", verdict="NO EDGE", days=250, num_points=40, watermark="second look"),
             png=False,
@@ -95,7 +98,7 @@ def test_it_fits_reads_and_answers(pages, tmp_path, verdict, scheme):
         assert told["wide"] == []
         assert told["small"] == []
         assert told["faint"] == []
-        assert told["ready"] == len(told["tips"]) == 3
+        assert told["ready"] == len(told["tips"]) == {"EDGE": 6, "NO EDGE": 3}[verdict]
         for tip in told["tips"]:
             assert (tip["seen"], tip["inside"], tip["after"]) == ("visible", True, "hidden"), tip
             assert len(tip["text"]) > 10

@@ -14,6 +14,7 @@ from tradenas.report.describe import speaks
 from tradenas.report.figures.ranks import tau_words
 from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
+from tradenas.report.sections.budget import cost_words
 from tradenas.report.sections.markets import markets_words
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, percent, pvalue, share, span
 
@@ -88,6 +89,7 @@ def _rows(record: RunRecord, page: str | Path | None) -> list[tuple[str, str, st
             f"{champion.name}, {count(champion.params)} parameters" if champion.params is not None else champion.name
         )
         rows += [("champion", sized, "bold"), ("architecture", speaks(champion), "")]
+        rows += [("it takes", words, "")] if (words := cost_words(record)) else []
     if found is not None:
         zone = found.zone or record.zone
         days = f" over {count(found.days)} days in the {zone}" if found.days is not None else f" in the {zone}"

@@ -16,14 +16,18 @@ from tradenas.report.daily import Daily, read_daily
 from tradenas.report.decode import decode
 from tradenas.report.schema import (
     AlphaRecord,
+    BudgetRecord,
     Coupling,
     DataAudit,
     Environment,
     Finalists,
+    FrontRecord,
     InputRecord,
+    LatencyRecord,
     LedgerCounts,
     Paths,
     RegimeRecord,
+    ResourceRecord,
     SearchRecord,
     Strategies,
     Strategy,
@@ -54,6 +58,9 @@ class RunRecord:
         regimes: with the strategies; `None` too where the study has none.
         inputs, paths: what each option is worth; the champion over other periods; `None` too where not asked for.
         alphas: what the alphas learnt; `None` too where the search has none.
+        budget, front: what networks may cost and do; `None` too where nothing is limited or weighed.
+        latency: finalists timed on the device; `None` too where no latency is asked for.
+        resources: of circuits that were exported.
     """
 
     folder: Path
@@ -66,6 +73,10 @@ class RunRecord:
     regimes: RegimeRecord | None = None
     inputs: InputRecord | None = None
     alphas: AlphaRecord | None = None
+    budget: BudgetRecord | None = None
+    front: FrontRecord | None = None
+    latency: LatencyRecord | None = None
+    resources: tuple[ResourceRecord, ...] = ()
     daily: Daily | None = None
     paths: Paths | None = None
     coupling: Coupling | None = None
@@ -162,6 +173,10 @@ def load_record(folder: str | Path) -> RunRecord:
         regimes=None if strategies is None else strategies.regimes,
         inputs=_maybe(folder / "search" / "inputs.json", InputRecord),
         alphas=_maybe(folder / "search" / "diagnostics.json", AlphaRecord),
+        budget=_maybe(folder / "search" / "budget.json", BudgetRecord),
+        front=_maybe(folder / "search" / "front.json", FrontRecord),
+        latency=_maybe(folder / "retrain" / "latency.json", LatencyRecord),
+        resources=tuple(_resources(path, folder) for path in sorted((folder / "export").glob("**/resources.json"))),
         daily=read_daily(daily) if daily.exists() else None,
         paths=_maybe(folder / "retrain" / "paths.json", Paths),
         coupling=_maybe(folder / "coupling.json", Coupling),
@@ -181,6 +196,16 @@ def _need(path: Path, cls: type[T]) -> T:
 
 def _maybe(path: Path, cls: type[T]) -> T | None:
     return _need(path, cls) if path.exists() else None
+
+
+def _resources(path: Path, folder: Path) -> ResourceRecord:
+    """What is known of a circuit, by how it is known: the words are keys of the file, `_` for a space."""
+    plain: Any = read_json(path)
+    if not isinstance(plain, dict):
+        raise FolderError(str(path), got=type(plain).__name__, expected="an object", fix="export it again")
+    words = {key.replace("_", " "): value for key, value in plain.items() if isinstance(value, dict) and "by" in value}
+    told = {"place": str(path.parent.relative_to(folder)), "mode": plain.get("mode"), "cycles": plain.get("cycles")}
+    return decode(ResourceRecord, {**told, "known": words}, str(path))
 
 
 def _read_ledger(path: Path) -> LedgerCounts | None:

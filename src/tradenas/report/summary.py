@@ -12,6 +12,7 @@ from tradenas.report.markup import printable
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Verdict
 from tradenas.report.sections.alphas import in_short
+from tradenas.report.sections.budget import cost_words
 from tradenas.report.sections.provenance import command
 from tradenas.report.sections.verdict import dek
 from tradenas.report.wording import DASH, count, decimal, interval, interval_name, pvalue, share, span
@@ -78,6 +79,8 @@ def _statistics(record: RunRecord) -> list[str]:
         ("Costs, break-even (bps)", f"{decimal(costs, 1)}, {decimal(found.break_even_bps, 1)}"),
         *([("Funding", record.funding_words)] if record.funding_words else []),
     ]
+    if words := cost_words(record):
+        rows.append(("It takes", plain(words)))
     if record.coupling is not None:
         rows.append(("Supernet against standalone", plain(tau_words(record.coupling))))
     if record.alphas is not None and record.alphas.supernets:

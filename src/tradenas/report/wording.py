@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
+from typing import TypeVar
 
 from tradenas.report.schema import Interval
 
 __all__ = [
-    "DASH", "count", "date", "decimal", "elapsed", "interval", "interval_name", "percent", "pvalue", "sentence",
-    "share", "span",
+    "DASH", "amount", "cost_name", "count", "date", "decimal", "elapsed", "in_order", "interval", "interval_name",
+    "percent", "pvalue", "sentence", "share", "span",
 ]  # fmt: skip
 
+T = TypeVar("T")
 DASH = "–"
+COSTS = {
+    "macs": "multiply-accumulates",
+    "parameters": "parameters",
+    "params": "parameters",
+    "weight_bytes": "bytes of weights",
+    "peak_bytes": "peak bytes of activations",
+    "state_bytes": "bytes remembered",
+    "latency_us": "latency",
+}
 UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
+
+
+def cost_name(name: str) -> str:
+    """A cost as a person reads it."""
+    return COSTS.get(name, name.replace("_", " "))
+
+
+def in_order(costs: Mapping[str, T]) -> list[tuple[str, T]]:
+    """Costs by name in the order in which a person expects them."""
+    known = list(COSTS)
+    return sorted(costs.items(), key=lambda one: known.index(one[0]) if one[0] in known else len(known))
+
+
+def amount(name: str, value: float | None, *, unit: bool = False) -> str:
+    """A cost in its unit; what is counted has its name where `unit` asks for it.
+
+    >>> amount("weight_bytes", 12_345.0), amount("latency_us", 0.52), amount("macs", 954.0, unit=True)
+    ('12.3 kB', '0.52 µs', '954 multiply-accumulates')
+    """
+    if value is None:
+        return DASH
+    if name.endswith("_bytes"):
+        size, letter = next(((s, u) for s, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if value >= s), (1.0, "B"))
+        words = f"{value / size:.3g} {letter}" if size > 1 else f"{value:.4g} B"
+        role = name.removesuffix("_bytes").replace("peak", "of activations").replace("state", "remembered")
+        return f"{words} {role.replace('weight', 'of weights')}" if unit else words
+    if name.endswith("_us"):
+        return f"{value:,.3g} µs" if value < 1000 else f"{value:,.0f} µs"
+    number = f"{value / 1e6:.3g} M" if value >= 1e7 else f"{value:,.4g}" if value < 100 else count(value)
+    return f"{number} {cost_name(name)}" if unit else number
 
 
 def decimal(value: float | None, digits: int = 2, *, sign: bool = False) -> str:

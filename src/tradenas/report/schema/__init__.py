@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from tradenas.report.schema.alphas import AlphaRecord
+from tradenas.report.schema.budget import (
+    BudgetRecord,
+    CostSpread,
+    FrontPoint,
+    FrontRecord,
+    LatencyPoint,
+    LatencyRecord,
+    ResourceRecord,
+)
 from tradenas.report.schema.coupling import (
     Causes,
     Chance,
@@ -44,6 +53,13 @@ from tradenas.report.schema.regimes import RegimeRecord, RegimeScores, RegimeZon
 
 __all__ = [
     "AlphaRecord",
+    "BudgetRecord",
+    "CostSpread",
+    "FrontPoint",
+    "FrontRecord",
+    "LatencyPoint",
+    "LatencyRecord",
+    "ResourceRecord",
     "Candidate",
     "Causes",
     "Champion",

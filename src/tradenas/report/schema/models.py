@@ -32,6 +32,8 @@ class Candidate:
     digest: str
     architecture: Mapping[str, object]
     scores: Mapping[str, float | None]
+    costs: Mapping[str, float] | None = None
+    instead_of: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,7 @@ class Strategy:
     digest: str | None = None
     architecture: Mapping[str, object] | None = None
     params: int | None = None
+    costs: Mapping[str, float] | None = None
     supernet_score: float | None = None
     tried: int | None = None
     reads: str | None = None

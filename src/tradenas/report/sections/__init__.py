@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tradenas.report.record import RunRecord
 from tradenas.report.sections import (
     alphas,
+    budget,
     charts,
     coupling,
     data,
@@ -35,6 +36,7 @@ SECTIONS: tuple[Callable[[RunRecord], Section | None], ...] = (
     regimes.regimes,
     charts.costs,
     design.champion,
+    budget.budget,
     inputs.inputs,
     coupling.coupling,
     alphas.alphas,
