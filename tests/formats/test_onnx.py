@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from formats.programs import SPACES, STEPS, around, drawn
+from formats.test_lower_quantised import SPACES as FIXED_POINT_SPACES
+from formats.test_lower_quantised import drawn as quantised
 from tradenas.errors import ConfigError, UnsupportedOp
 from tradenas.formats.lower import lower
+from tradenas.formats.parity import TOLERANCE, allowance
 from tradenas.formats.program import Input, Program, Step
 from tradenas.formats.reference import run_windows
+from tradenas.formats.simplify import simplify
 from tradenas.seeds import rng_for
 
 pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
@@ -92,6 +96,20 @@ def test_fixed_point_is_exact():
     got = opened(signal, batch=None).run(None, {"window": values[:, None, None]})[0]
     assert got.tolist() == [0.0625, 0.0, 0.125, -0.0625, 0.9375, -1.0, 0.9375, 0.0, 0.0]
     assert got.tolist() == run_windows(signal, values[:, None, None]).tolist()
+
+
+@pytest.mark.parametrize("kind", FIXED_POINT_SPACES)
+def test_quantised_networks_give_the_same_bits(kind):
+    for number in range(6):
+        program = simplify(lower(quantised(kind, number)))
+        assert allowance(program) == (0.0, 0.0)
+        rows_TF, windows = rows_and_windows(program, 200)
+        want = run_windows(program, windows)
+        got = opened(program, batch=None).run(None, {"window": windows})[0]
+        assert got.tolist() == want.tolist()
+        said = Stream(opened(program, streaming=True)).run(rows_TF[None])[0]
+        assert said[program.reach - 1 :].tolist() == want.tolist()
+    assert allowance(around("conv", rows=1)) == (TOLERANCE, 0.0)
 
 
 def test_a_stream_forgets_when_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -49,6 +50,22 @@ def test_candles_become_what_was_traded(done):
     assert np.isnan(said[: live.reach - 1]).all()
     window = rows_TC[zone.start - live.reach + 1 : zone.start + 1]
     assert abs(live.forecast(live.window(window), volatility=volatility_T[zone.start]) - traded_T[0]) < 1e-8
+
+
+def test_both_engines_say_the_same(done, tmp_path):
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc; on Debian and Ubuntu: apt-get install gcc")
+    run, _ = done
+    export(run, ["onnx", "c"], out=tmp_path / "both")
+    c, onnx = Live.open(tmp_path / "both"), Live.open(tmp_path / "both", engine="onnx")
+    assert (c.engine, onnx.engine) == ("c", "onnx")
+    rows_TC = c.rows(planted("reversal", bars=400, seed=5).candles)
+    whole = np.array([[c.step(row), onnx.step(row)] for row in rows_TC])
+    assert np.isnan(whole).any()
+    assert np.isfinite(whole).any(axis=0).all()
+    np.testing.assert_allclose(whole[:, 0], whole[:, 1], atol=1e-6)
+    every_other = np.repeat(rows_TC, 2, axis=1)[-c.reach :, ::2].astype(float)  # neither float32 nor contiguous
+    assert c.window(every_other) == pytest.approx(onnx.window(every_other), abs=1e-6)
 
 
 def test_it_knows_when_it_may_speak(done):

@@ -158,7 +158,7 @@ class Live:
         transforms = list(dict.fromkeys(c["transform"] for c in columns))
         table = build_table(candles, indicators=indicators, transforms=transforms, window=columns[0]["window"])
         at = [transforms.index(c["transform"]) * len(indicators) + indicators.index(c["indicator"]) for c in columns]
-        rows_TC = table.values_TF[:, at]
+        rows_TC = np.ascontiguousarray(table.values_TF[:, at])
         rows_TC[~table.ready_T] = np.nan
         return rows_TC
 
@@ -196,4 +196,16 @@ def _c(source: Path) -> dict[str, Any]:
     with needs_compiler():
         module = loader.load(source, source.stem)
     stream = module.Stream()
-    return {"_step": stream.step, "_window": module.window, "_reset": stream.reset}
+    return {"_step": _any_array(stream.step), "_window": _any_array(module.window), "_reset": stream.reset}
+
+
+def _any_array(call: Callable[[Float32Array], float]) -> Callable[[Float32Array], float]:
+    """The same for arrays of other types and layouts, which C refuses; those that it takes cost nothing more."""
+
+    def run(x: Float32Array) -> float:
+        try:
+            return call(x)
+        except TypeError:
+            return call(np.ascontiguousarray(x, dtype=np.float32))
+
+    return run

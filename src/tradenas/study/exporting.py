@@ -16,7 +16,7 @@ from tradenas.errors import ConfigError
 from tradenas.formats.base import Options, Written, find_format
 from tradenas.formats.card import write_card
 from tradenas.formats.ensemble import mean_of
-from tradenas.formats.parity import Proof, Subject, demand, windows_of
+from tradenas.formats.parity import Proof, Subject, demand, difference, windows_of
 from tradenas.nn.mode import Mode
 from tradenas.study.origin import origin_of
 from tradenas.study.trained import TrainedStrategy
@@ -26,9 +26,6 @@ from tradenas.train.panel import Panel
 from tradenas.typing import Float32Array, FloatArray
 
 __all__ = ["Exported", "export", "prove_traded", "subject_of"]
-
-#: Of the signal's unit: float32 sums in another order, through a window instead of a stretch of rows.
-TRADED_TOLERANCE = 1e-4
 
 #: Windows that go through torch at once.
 CHUNK = 512
@@ -137,20 +134,17 @@ def prove_traded(trained: TrainedStrategy, subject: Subject, chosen: Sequence[in
     ]
     objective = trained.fitted[chosen[0]].objective
     traded_AT = np.atleast_2d(np.mean([objective.output(s, trained.data, zone) for s in stored], axis=0))
-    compared, error = 0, 0.0
+    said, want = [], []
     for market, traded_T in zip(_markets(trained), traded_AT, strict=True):
         at = zone.start + np.flatnonzero(market.usable(reach)[zone.slice])
         at = at[at >= subject.program.reach - 1]
-        if not len(at):
-            continue
         windows = windows_of(market.x_TF[:, list(subject.program.columns)], subject.program.reach)
-        said_N = subject.network(windows[at - subject.program.reach + 1])
-        want_N = traded_T[at - zone.start]
-        error = max(error, float(np.max(np.abs(said_N - want_N) / np.maximum(1.0, np.abs(want_N)))))
-        compared += len(at)
+        said.append(subject.network(windows[at - subject.program.reach + 1]))
+        want.append(traded_T[at - zone.start])
+    got_N, want_N = np.concatenate(said), np.concatenate(want)
     return Proof(
-        what="networks on windows", against="the signals that were traded on the selection zone", compared=compared,
-        real=compared, max_error=error, tolerance=TRADED_TOLERANCE, spoiled=0, spoke=0,
+        what="networks on windows", against="the signals that were traded on the selection zone", compared=len(want_N),
+        real=len(want_N), spoiled=0, spoke=0, **difference(got_N, want_N, subject.program),
     )  # fmt: skip
 
 
