@@ -95,14 +95,14 @@ class Precision:
             depthwise: whether `w` has an axis of channels in place of outputs and inputs.
             stacked: whether the axis of N networks stands in front.
         """
-        columns = self.open_C
+        columns, axes = self.open_C, w.ndim - stacked
         if depthwise:
             rows, columns = columns, None
         open_ = None
         if rows is not None:
-            open_ = rows.view(-1, *[1] * (w.ndim - 1))
+            open_ = rows.view(-1, *[1] * (axes - 1))
         if columns is not None:
-            part = columns.view(-1, *[1] * (w.ndim - 2))
+            part = columns.view(-1, *[1] * (axes - 2))
             open_ = part if open_ is None else open_ & part
 
         def made(option: str, share: str) -> Tensor:
