@@ -130,8 +130,8 @@ def test_what_is_not_a_mixture_is_refused() -> None:
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
-    space = SearchSpace([Choice(name=n, options=(1, 2)) for n in "abcd"])
-    for term in (Term(("a",), torch.ones(3)), Term(("a", "b", "c", "d"), torch.ones(2, 2, 2, 2))):
+    space = SearchSpace([Choice(name=n, options=(1, 2)) for n in "abcdefg"])
+    for term in (Term(("a",), torch.ones(3)), Term(tuple("abcdefg"), torch.ones([2] * 7))):
         with pytest.raises(SpaceError):
             AdditiveCost(space, [term])
     with pytest.raises(SpaceError, match="times"):

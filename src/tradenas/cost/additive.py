@@ -24,8 +24,8 @@ from tradenas.space import Picked, SearchSpace
 
 __all__ = ["AdditiveCost", "Multiplicities", "Term"]
 
-#: Choices that one table may hang on.
-MOST = 3
+#: Choices that one table may hang on: an op between two widths at a precision of weights, values and sparsity.
+MOST = 6
 
 
 class Multiplicities(Protocol):
@@ -43,7 +43,7 @@ class Term:
     """One table.
 
     Attributes:
-        choices: at most three; none for a constant.
+        choices: at most six; none for a constant.
         table: float64, an axis for each choice over its values in order (`Choice.values`).
         times: name of how often it counts; empty for once where all its choices are active, and not otherwise.
     """
@@ -66,7 +66,7 @@ class AdditiveCost:
         multiplicities: of the terms that name one.
 
     Raises:
-        SpaceError: a table has other axes than its choices, or more than three of them.
+        SpaceError: a table has other axes than its choices, or more than six of them.
 
     >>> from tradenas.space import Choice
     >>> space = SearchSpace([
@@ -113,6 +113,19 @@ class AdditiveCost:
     def scaled(self, factor: float) -> AdditiveCost:
         """The same in other units."""
         terms = [replace(term, table=term.table * factor) for term in self.terms]
+        return AdditiveCost(self.space, terms, multiplicities=self.multiplicities)
+
+    def times(self, choices: tuple[str, ...], factor: Tensor) -> AdditiveCost:
+        """The same times what further choices say, which are always active: bits, the share of weights that are left.
+
+        Args:
+            choices: that no term hangs on yet.
+            factor: an axis for each.
+        """
+        terms = [
+            replace(t, choices=(*t.choices, *choices), table=torch.tensordot(t.table, factor.to(t.table), dims=0))
+            for t in self.terms
+        ]
         return AdditiveCost(self.space, terms, multiplicities=self.multiplicities)
 
     def exact(self, architecture: Mapping[str, Picked]) -> float:

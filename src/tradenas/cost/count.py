@@ -25,10 +25,13 @@ from tradenas.nn.elastic import ElasticLinear
 from tradenas.nn.reading import Reading
 from tradenas.nn.slot import Layer
 from tradenas.space import Picked, SearchSpace, is_single, off_option
+from tradenas.space.fixed import BINARY, EXACT, TERNARY
+from tradenas.space.switches import QUANT
 
 __all__ = [
     "BITS",
     "Value",
+    "bit_operations",
     "bits_of",
     "feature_terms",
     "flops",
@@ -86,14 +89,45 @@ def window_macs(network: Network, rows: int | None = None) -> AdditiveCost:
 def weight_bytes(network: Network, precision: str | int = "float32") -> AdditiveCost:
     """Bytes of the weights, all in one format and packed without gaps.
 
+    Where the space chooses bits of weights they are those; zeros of a sparse network take their place like any other
+    weight, and biases, taps and heads, which have a few bits more, count like the rest.
+
     Args:
         network: of the space.
-        precision: `float32`, `float16`, `bfloat16`, `int8`, or a number of bits from 1 to 64.
+        precision: `float32`, `float16`, `bfloat16`, `int8`, or a number of bits from 1 to 64; of weights that are
+            chosen to be float.
 
     Raises:
         SpaceError: no such format.
     """
-    return parameters(network).scaled(bits_of(precision) / 8)
+    cost, asked = parameters(network), bits_of(precision)
+    if QUANT + "weights" not in network.space:
+        return cost.scaled(asked / 8)
+    return cost.times((QUANT + "weights",), _bits(network.space, "weights", asked) / 8)
+
+
+def bit_operations(network: Network) -> AdditiveCost:
+    """Multiply-accumulates times the bits of both factors, those with a weight of 0 left out: what a circuit adds up.
+
+    The BOPs of Baskin et al. (2021, arXiv:1804.10969) without the accumulator; float has 32 bits, and inputs, which
+    have eight, count like activations.  For the look-up tables themselves see `tradenas.formats.verilog`.
+    """
+    space, cost = network.space, macs(network)
+    for name in ("weights", "activations"):
+        bits_O = _bits(space, name, 32)
+        cost = cost.times((QUANT + name,), bits_O) if QUANT + name in space else cost.scaled(32.0)
+    if QUANT + "sparsity" in space:
+        cost = cost.times(
+            (QUANT + "sparsity",), torch.tensor([1.0 - float(o) for o in space[QUANT + "sparsity"].options])
+        )
+    return cost
+
+
+def _bits(space: SearchSpace, name: str, exact: int) -> torch.Tensor:
+    """Of each option of a precision; ternary weights have two."""
+    known = {EXACT: exact, TERNARY: 2, BINARY: 1}
+    options = space[QUANT + name].options if QUANT + name in space else ()
+    return torch.tensor([float(known.get(str(o)) or int(o)) for o in options], dtype=torch.float64)
 
 
 def bits_of(precision: str | int) -> int:
