@@ -18,6 +18,7 @@ import json
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     training = Training(epochs=options.epochs, lr=options.lr)
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     for world in options.worlds:
         jobs, truths = [], []
         for seed in range(options.seeds):
@@ -119,26 +120,22 @@ def main() -> None:
     report(found)
 
 
-def report(found: list[dict[str, object]]) -> None:
+def report(found: list[dict[str, Any]]) -> None:
     """The table: means, and paired distances to float with their standard errors."""
-    by: dict[tuple[str, str], dict[tuple[str, int], dict[str, float]]] = defaultdict(dict)
+    by: dict[tuple[str, str], dict[tuple[str, int], dict[str, Any]]] = defaultdict(dict)
     for row in found:
-        by[str(row["net"]), str(row["precision"])][str(row["world"]), int(row["seed"])] = row  # type: ignore
+        by[row["net"], row["precision"]][row["world"], row["seed"]] = row
     print(
-        f"\n{'net':6}{'precision':16}{'truth':>7}{'change':>8}{'+-':>6}{'right':>8}{'change':>8}{'+-':>6}{'epoch':>7}{'s':>6}"
+        f"\n{'net':6}{'precision':16}{'truth':>7}{'change':>8}{'+-':>6}{'right':>8}{'change':>8}{'+-':>6}{'epoch':>7}"
     )
     for (net, precision), rows in by.items():
         line = f"{net:6}{precision:16}"
-        for what in ("truth", "right"):
-            own = np.array([row[what] for row in rows.values()])
+        for what, width in (("truth", 7), ("right", 8)):
             base = by.get((net, "float"), {})
             apart = np.array([100 * (row[what] - base[key][what]) for key, row in rows.items() if key in base])
             error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else float("nan")
-            line += f"{own.mean():{7 if what == 'truth' else 8}.3f}{apart.mean():8.2f}{error:6.2f}"
-        print(
-            line
-            + f"{np.mean([r['epoch'] for r in rows.values()]):7.1f}{np.mean([r['seconds'] for r in rows.values()]):6.1f}"
-        )
+            line += f"{np.mean([row[what] for row in rows.values()]):{width}.3f}{apart.mean():8.2f}{error:6.2f}"
+        print(f"{line}{np.mean([row['epoch'] for row in rows.values()]):7.1f}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tradenas.report.schema import Strategy
 from tradenas.space import Architecture, Graph
-from tradenas.space.switches import COLUMN, names_by_op, ops_in_words
+from tradenas.space.switches import COLUMN, QUANT, names_by_op, ops_in_words
 
 __all__ = ["ArchitectureInput", "Drawn", "Layer", "describe", "live_edges", "parts", "speaks"]
 
@@ -72,7 +72,7 @@ def parts(architecture: Mapping[str, object]) -> Drawn:
         ),
         layers=tuple(_layer(index, layers[index]) for index in sorted(layers)),
         other=tuple(
-            (k, v)
+            (k.removeprefix(QUANT), v)
             for k, v in (_cell(architecture) if "cells" in given else given).items()
             if not k.startswith("input/") and k not in shown and not LAYER.fullmatch(k)
         ),
@@ -93,7 +93,8 @@ def _cell(architecture: Mapping[str, object]) -> dict[str, str]:
     norm = "" if architecture.get("cell/norm", "none") == "none" else f", {architecture['cell/norm']} norm"
     many = f"{number} cell{'s' if number > 1 else ''} of {architecture['cell/width']}"
     once = " once a node" if architecture.get("cell/follow") == "sum" else ""
-    return {many: f"{architecture['cell/activation']}{norm}{once}", "edges": edges or "none"}
+    rounded = {key: _word(value) for key, value in architecture.items() if key.startswith(QUANT)}
+    return {many: f"{architecture['cell/activation']}{norm}{once}", "edges": edges or "none", **rounded}
 
 
 def _layer(index: int, choices: dict[str, object]) -> Layer:
@@ -129,6 +130,8 @@ def describe(architecture: Mapping[str, object] | None) -> str:
     '5 candles → 2 cells of 8 relu → edges 0-2 ema4'
     >>> describe({"input/column/rsi_14": "rank", "input/column/body": "drop", "layer0/op": "dense"})
     'rank rsi_14, drop body → dense'
+    >>> describe({"layer0/op": "dense", "quant/weights": "4", "quant/activations": "5", "quant/sparsity": 0.5})
+    'dense → weights 4 → activations 5 → sparsity 0.5'
     """
     if not architecture:
         return "not an architecture"
