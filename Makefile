@@ -9,10 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 TORCH  := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean install docs
+.PHONY: help demo test check bench clean install docs fpga-tools
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(STAMP) ## the whole pipeline on real S&P 500 candles, ending in a verdict and an HTML report
 	@$(BIN)/tradenas demo; code=$$?; \
@@ -32,6 +32,14 @@ docs: $(STAMP) ## write docs/study.md again from the docstrings
 	@$(BIN)/python scripts/study_docs.py --write
 
 install: $(STAMP) ## only the set-up
+
+fpga-tools: ## Debian's packages for simulating, synthesising, placing and routing exported Verilog
+	@packages=; for pair in verilator:verilator g++:g++ yosys:yosys nextpnr-ice40:nextpnr-ice40; do \
+	  command -v "$${pair%%:*}" >/dev/null || packages="$$packages $${pair##*:}"; done; \
+	if [ -z "$$packages" ]; then echo "verilator, g++, yosys and nextpnr-ice40 are there"; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages; \
+	else echo "missing:$$packages. As root on Debian or Ubuntu: apt-get install$$packages" >&2; exit 1; fi
 
 lock: $(STAMP) ## write constraints.txt again from what is installed
 	@{ sed -n '/^#/p' constraints.txt; $(PIP) freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | grep -v '^#'; } > .lock.tmp

@@ -183,6 +183,9 @@ def export(
     ] = None,
     batch: Annotated[int, typer.Option(min=0, help="Signals at once; 0 leaves it open where the format can.")] = 1,
     int8: Annotated[bool, typer.Option("--int8", help="An 8-bit version beside the exact one (onnx).")] = False,
+    prove: Annotated[
+        str, typer.Option(help="How far a circuit is proved (verilog): none, simulate, synthesise or route.")
+    ] = "simulate",
     seed_index: Annotated[
         int | None, typer.Option(help="One training alone (0 is the first), not the mean of all that was traded.")
     ] = None,
@@ -196,7 +199,7 @@ def export(
         json,
         lambda say: exporting.export(
             say, folder, formats or ["onnx"], architecture, streaming=streaming, batch=batch or None, int8=int8,
-            seed_index=seed_index, out=out,
+            prove=prove, seed_index=seed_index, out=out,
         ),
     )  # fmt: skip
 

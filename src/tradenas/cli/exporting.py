@@ -19,6 +19,7 @@ def export(
     streaming: bool | None,
     batch: int | None,
     int8: bool,
+    prove: str,
     seed_index: int | None,
     out: Path | None,
 ) -> int:
@@ -27,7 +28,9 @@ def export(
     from tradenas.report.describe import describe
     from tradenas.study.exporting import export as leave
 
-    options = Options(window=streaming is not True, streaming=streaming is not False, batch=batch, int8=int8)
+    options = Options(
+        window=streaming is not True, streaming=streaming is not False, batch=batch, int8=int8, prove=prove
+    )  # fmt: skip
     left = leave(folder, formats, strategy=strategy, seed_index=seed_index, options=options, out=out, describe=describe)
     show = say.out().print
     for file in left.files:

@@ -19,7 +19,7 @@ from tradenas.registry import Registry, did_you_mean
 if TYPE_CHECKING:
     from tradenas.formats.parity import Proof, Subject
 
-__all__ = ["FORMATS", "Format", "Options", "Written", "find_format", "program_digest", "refuse"]
+__all__ = ["FORMATS", "Format", "PROOFS", "Options", "Written", "find_format", "program_digest", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,18 @@ class Options:
         streaming: write the entry that takes one row and remembers.
         batch: signals at once; None leaves it open where the format can.
         int8: write an 8-bit version beside the exact one.
+        prove: how far a circuit is proved (`PROOFS`); software is proved in any case.
     """
 
     window: bool = True
     streaming: bool = True
     batch: int | None = 1
     int8: bool = False
+    prove: str = "simulate"
+
+
+#: Each with those before it: nothing is run, Verilator, yosys, nextpnr.
+PROOFS = ("none", "simulate", "synthesise", "route")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,11 @@ Format = Callable[["Subject", Options, Path], Written]
 FORMATS: Registry[Format] = Registry("format")
 
 #: Modules that register the formats which ship with the package.
-BUILT_IN = {"c": "tradenas.formats.c.export", "onnx": "tradenas.formats.onnx_file"}
+BUILT_IN = {
+    "c": "tradenas.formats.c.export",
+    "onnx": "tradenas.formats.onnx_file",
+    "verilog": "tradenas.formats.verilog.export",
+}
 
 
 def find_format(name: str) -> Format:

@@ -1,7 +1,7 @@
 """Reads the Verilog that `pipeline` writes, and works it out in Python's whole numbers: no tool needs to be installed.
 
-It knows the handful of forms that a core is made of, and da4ml's modules by what they are for.  Registers between stages
-are read as the wires before them, which is what they hold once the row has passed.
+It knows the few forms that a core is made of, and da4ml's modules by what they are for.  Registers between stages are
+read as the wires before them, which is what they hold once the row has passed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Interpreter:
         self.lines: list[str] = []
         self.widths: dict[str, int] = {}
         for line in (raw.split("//")[0].strip() for raw in verilog.splitlines()):
-            if line.startswith("wire ") or line.startswith("assign model_out"):
+            if line.startswith(("wire ", "assign model_out")):
                 self.lines.append(line)
             for msb, name in re.findall(r"(?:wire|reg|input|output) \[(\d+):0\] (\w+)", line):
                 self.widths[name] = int(msb) + 1

@@ -69,9 +69,9 @@ class Chain:
         return Program(steps=tuple(self.steps), output="signal", columns=tuple(range(self.channels("x"))))
 
 
-def relu(fixed: Fixed = Fixed(0, 1, 3)) -> Program:
+def relu() -> Program:
     c = Chain(1)
-    return c.end(c.quantise("q", c.point("r", c.taps("c", "in", 5, (3, 1, 0)), "relu"), fixed))
+    return c.end(c.quantise("q", c.point("r", c.taps("c", "in", 5, (3, 1, 0)), "relu"), Fixed(0, 1, 3)))
 
 
 def signed() -> Program:

@@ -1,4 +1,4 @@
-"""The Verilog that is written, worked out in Python, is the windowed reference: to the bit, streaming and as a window."""
+"""The Verilog that is written, worked out in Python, is the windowed reference to the bit: stream and window."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def runner(logic: Any) -> Runner:
     def run(numbers: FloatArray) -> FloatArray:
         word, low = 0, 0
         for x, width, q in zip(numbers, core.input_widths, ins, strict=True):
-            word |= (int(round(x / q.step)) & ((1 << width) - 1)) << low
+            word |= (round(x / q.step) & ((1 << width) - 1)) << low
             low += width
         out, said = chip.run(word), []
         for width, q in zip(core.output_widths, outs, strict=True):

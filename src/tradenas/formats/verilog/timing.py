@@ -1,7 +1,7 @@
 """Our own static timing analysis of the xc7 netlist: logic delays of an Artix-7, routing modelled.
 
-No open place and route for that chip is in Debian, and yosys' own `sta` stops at cells without arcs.  The arcs are those
-of yosys' cell library, which has them from Project X-Ray's measurements of an xc7a (speed grade -1); a net costs one
+Debian has no place and route for that chip, and yosys' own `sta` stops at cells without arcs.  The arcs are those of
+yosys' cell library, which has them from Project X-Ray's measurements of an xc7a (speed grade -1); a net costs one
 constant, except along a carry chain and into a wide multiplexer, whose cells sit beside each other.  So the logic is
 exact and the routing is a model: report it as *routing modelled*, not as placed and routed.
 

@@ -69,7 +69,7 @@ def wrap(traced: Traced, core: Core) -> Wrapped:
     rows = traced.program.reach if traced.streaming else 1
     text = _text(
         x_bits=x_bits, y_bits=max(outputs[0], 1), in_bits=max(sum(inputs), 1), out_bits=max(sum(outputs), 1),
-        y="core_out[%d:0]" % (outputs[0] - 1) if outputs[0] else "1'b0",
+        y=f"core_out[{outputs[0] - 1}:0]" if outputs[0] else "1'b0",
         fed=", ".join(reversed(parts)), declared=declared, shifted=shifted,
         stages=core.stages, rows=rows,
     )  # fmt: skip
