@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from study.conftest import FEW
 from study.tiny import tiny
 from tradenas.errors import ConfigError, FolderError, ParityError
 from tradenas.formats.base import FORMATS, Options, Written, find_format
@@ -22,11 +23,9 @@ from tradenas.formats.onnx_file import signals_of_series
 from tradenas.formats.runtime import session
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    torch.set_num_threads(1)
-    few = {"coupling": 0, "seeds": 2, "top_k": 1, "random": 1, "baselines": ["hold"], "training": {"epochs": 1}}
-    return Study.of(tiny(trials=few)).run(tmp_path_factory.mktemp("exporting")).folder
+@pytest.fixture
+def done(finished_run):
+    return finished_run
 
 
 def stored(run, name):
@@ -71,6 +70,29 @@ def test_the_card_says_it_all(done):
     random = export(done, strategy="random 1")
     assert "never judged" in random.caution
     assert random.folder.name == "random-1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"space": {"kind": "cell", "cells": [1, 2], "nodes": 2, "widths": [4], "norms": ["none", "batch"],
+                   "lookbacks": [5], "ops": ["zero", "skip", "conv3", "gru", "attention", "max5", "ema4"]}},
+        {"target": {"kind": "direction"}},
+        {"space": {**tiny()["space"], "norms": ["none"], "weight_bits": ["4", "6"], "activation_bits": ["6"]}},
+        {"space": {**tiny()["space"], "norms": ["none"], "weight_bits": ["float"], "activation_bits": ["6"]}},
+        {"space": {**tiny()["space"], "column_ops": ["zscore", "rank", "drop"], "transforms": ["zscore"]}},
+    ],
+    ids=["cell", "direction", "fixed_point", "rounded", "columns"],
+)  # fmt: skip
+def test_studies_of_every_kind_leave(sections, tmp_path):
+    run = Study.of({**tiny(trials=FEW), **sections}).run(tmp_path).folder
+    for strategy in ("finalist 1", "random 1"):
+        for k in (None, 0):
+            left = export(run, ["onnx", "c"], strategy=strategy, seed_index=k)
+            assert all(proof.passed for proof in left.proofs)
+            if "weight_bits" in sections.get("space", {}) and sections["space"]["weight_bits"] != ["float"]:
+                assert [p.tolerance for p in left.proofs[:3]] == [1e-12, 0.0, 0.0]
 
 
 def test_one_training_may_leave_alone(done, tmp_path):

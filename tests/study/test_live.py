@@ -9,14 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
-from study.tiny import tiny
 from tradenas.data.synthetic import planted
 from tradenas.errors import ConfigError, FolderError
 from tradenas.formats.base import Options
 from tradenas.formats.live import Live
-from tradenas.study import Study
 from tradenas.study.exporting import export
 from tradenas.study.trained import TrainedStrategy
 from tradenas.train.build import usual_move
@@ -25,11 +22,8 @@ pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    torch.set_num_threads(1)
-    few = {"coupling": 0, "seeds": 2, "top_k": 1, "random": 0, "baselines": ["hold"], "training": {"epochs": 1}}
-    run = Study.of(tiny(trials=few)).run(tmp_path_factory.mktemp("live")).folder
-    return run, export(run).folder
+def done(finished_run, tmp_path_factory):
+    return finished_run, export(finished_run, out=tmp_path_factory.mktemp("live")).folder
 
 
 def test_candles_become_what_was_traded(done):

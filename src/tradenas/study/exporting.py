@@ -16,7 +16,7 @@ from tradenas.errors import ConfigError
 from tradenas.formats.base import Options, Written, find_format
 from tradenas.formats.card import write_card
 from tradenas.formats.ensemble import mean_of
-from tradenas.formats.parity import Proof, Subject, demand, difference, windows_of
+from tradenas.formats.parity import Proof, Subject, allowance, demand, difference, windows_of
 from tradenas.nn.mode import Mode
 from tradenas.study.origin import origin_of
 from tradenas.study.trained import TrainedStrategy
@@ -26,6 +26,9 @@ from tradenas.train.panel import Panel
 from tradenas.typing import Float32Array, FloatArray
 
 __all__ = ["Exported", "export", "prove_traded", "subject_of"]
+
+#: What is left of a signal that was multiplied by its unit and divided by it again.
+DOUBLE = 1e-12
 
 #: Windows that go through torch at once.
 CHUNK = 512
@@ -141,10 +144,11 @@ def prove_traded(trained: TrainedStrategy, subject: Subject, chosen: Sequence[in
         windows = windows_of(market.x_TF[:, list(subject.program.columns)], subject.program.reach)
         said.append(subject.network(windows[at - subject.program.reach + 1]))
         want.append(traded_T[at - zone.start])
+    within = max(allowance(subject.program)[0], DOUBLE)
     got_N, want_N = np.concatenate(said), np.concatenate(want)
     return Proof(
         what="networks on windows", against="the signals that were traded on the selection zone", compared=len(want_N),
-        real=len(want_N), spoiled=0, spoke=0, **difference(got_N, want_N, subject.program),
+        real=len(want_N), spoiled=0, spoke=0, **difference(got_N, want_N, subject.program, tolerance=within),
     )  # fmt: skip
 
 

@@ -95,6 +95,8 @@ def _signal(trained: TrainedStrategy, chosen: Sequence[int], config: StudyConfig
         f" The study traded it by the rule `{rule.kind}`: positions change only where |signal| is above {rule.band:g} "
         "times its usual size."
     )
+    if (regime := trained.row.get("regime")) is not None:
+        words += f" It spoke only on rows whose regime is `{regime}`, and was flat on all others."
     return Signal(
         kind=objective.kind,
         words=words,
