@@ -196,6 +196,8 @@ class StudyConfig:
             del decisive["portfolio"], decisive["data"]["symbols"]
         if not getattr(getattr(self.search, "penalty", None), "cost", ""):
             decisive["search"].pop("penalty", None)
+        if not getattr(self.search, "devices", ()):
+            decisive["search"].pop("devices", None)
         if not self.space.column_ops:
             del decisive["space"]["column_ops"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()[:8]

@@ -7,6 +7,7 @@
              whose channels were sorted by the L1 norm of what reads them before   sec. 3.3; nn/sorting.py
     loss     labels, and the signal of the frozen full network                     knowledge distillation, ratio 1
     rank     score with the inherited weights on validation rows
+    deploy   for each device a search within its budget, weights as they are       sec. 3.3; parts/devices.py
 
 Each stage opens its options one by one from the largest downwards; what an earlier stage opened stays open.
 
@@ -23,14 +24,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tradenas.errors import ConfigError
 from tradenas.nn import Network, hard
 from tradenas.nn.sorting import sort_channels
-from tradenas.search.base import METHODS, Task
+from tradenas.search.base import METHODS, Candidate, Task
+from tradenas.search.parts.affordable import kept, refuse_unless_met
+from tradenas.search.parts.devices import Target, check_targets, told, winners_first
 from tradenas.search.parts.oneshot import OneShot, path_of
 from tradenas.search.parts.sizes import is_size
 from tradenas.search.parts.supernet import SupernetState
@@ -61,6 +64,8 @@ class OnceForAll(OneShot):
     Attributes:
         shares: of the training, for the full network, lookbacks, depths and widths.
         distil: weight of what the frozen full network says, beside the labels.
+        devices: a search for each of them, of `num_ranked` architectures within its budget; the best of each come first
+            among the candidates, and `search/devices.json` holds them.  None for one search within the study's budget.
     """
 
     citation: ClassVar[str] = (
@@ -72,6 +77,7 @@ class OnceForAll(OneShot):
     kind: Literal["once_for_all"] = "once_for_all"
     shares: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
     distil: float = 1.0
+    devices: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,10 +85,74 @@ class OnceForAll(OneShot):
             raise ConfigError("search.shares", got=str(self.shares), expected="four numbers above 0")
         if self.distil < 0:
             raise ConfigError("search.distil", got=self.distil, expected="0 or more")
+        check_targets(self.devices)
+        for name in ("parsimony", "max_params"):
+            if self.devices and getattr(self, name):
+                raise ConfigError(
+                    f"search.{name}", got=f"{getattr(self, name):g} with search.devices",
+                    expected="0: each device has a budget and a best of its own",
+                )  # fmt: skip
 
     def init(self, task: Task) -> SupernetState:
         self.stages(task.space)
+        if self.devices and task.price_list().limits:
+            raise ConfigError(
+                "budget", got="limits, and search.devices", expected="one of both", fix="name the limits of each device"
+            )
+        for target in self.devices:
+            refuse_unless_met(task.space, target.priced(task))
         return super().init(task)
+
+    def warnings(self, task: Task, state: SupernetState) -> list[str]:
+        unheld = {t.name: t.not_held(t.priced(task)) for t in self.devices}
+        told = [
+            f"{name} allows {limit:g} {what}, which nothing here prices"
+            for name, limits in unheld.items()
+            for what, limit in limits.items()
+        ]
+        return super().warnings(task, state) + told
+
+    def num_epochs(self) -> int:
+        more = max(0, len(self.devices) - 1)
+        return super().num_epochs() + more * len(self.find.sizes(self.num_ranked))
+
+    def look(self, task: Task, state: SupernetState, at: int) -> dict[str, float]:
+        """The next generation for the next device."""
+        if not self.devices:
+            return super().look(task, state, at)
+        number = at // len(self.find.sizes(self.num_ranked))
+        own = self.on(task, state, self.devices[number])
+        return {"device": float(number), **self.generation(own, state, at)}
+
+    def on(self, task: Task, state: SupernetState, target: Target) -> Task:
+        """The task on one device; the state takes its prices."""
+        own = replace(task, prices=target.priced(task))
+        state.prices = own.prices
+        return own
+
+    def best_on(self, task: Task, state: SupernetState, target: Target) -> tuple[Task, list[Candidate]]:
+        """The task on a device, and what was scored in its order."""
+        own = self.on(task, state, target)
+        return own, self.ranked(own, state)
+
+    def finish(self, task: Task, state: SupernetState) -> list[Candidate]:
+        winners = []
+        for target in self.devices:
+            own, ranked = self.best_on(task, state, target)
+            winners += [c.architecture for c in kept(ranked, own.prices)[:1]]
+        state.prices = None
+        return winners_first(super().finish(task, state), winners)
+
+    def records(self, task: Task, state: SupernetState) -> dict[str, Any]:
+        """`devices`: the best architecture of each."""
+        found = []
+        for target in self.devices:
+            own, ranked = self.best_on(task, state, target)
+            assert own.prices is not None
+            found.append(told(target, own.prices, ranked))
+        state.prices = None
+        looks = {"metric": task.scorer.metric, "looks": len(state.scored)}
+        return {"devices": {**looks, "devices": found}} if found else {}
 
     def stages(self, space: SearchSpace) -> list[Stage]:
         """The stages that have something to open, the full network first, and their epochs.

@@ -223,7 +223,8 @@ class OneShot(Method[SupernetState], abc.ABC):
 
     def generation(self, task: Task, state: SupernetState, generation: int) -> dict[str, float]:
         """Scores the next architectures with the shared weights."""
-        count = self.find.sizes(self.num_ranked)[generation]
+        sizes = self.find.sizes(self.num_ranked)
+        count = sizes[generation % len(sizes)]  # a method may look more than once (`once_for_all`, many devices)
         screen = bool(self.warm_start) and generation == 0
         wanted = self.find.propose(
             affordable(self.candidates_from(task, state), self.prices(task, state)),
