@@ -28,7 +28,7 @@ class Target(Budget):
     Attributes:
         name: of the device, in the record.
         profile: a device that ships (`cpu-1core`, `fpga-ice40` and so on) or the full path of a TOML file of one's own;
-            its precision and mode, and its limits where none is named here.  Empty for the limits alone.
+            with its precision and mode, and those of its limits that are not named here.  Empty for the limits alone.
     """
 
     name: str
