@@ -1,0 +1,127 @@
+"""Which parts the architectures of a space can have, and on how many rows.
+
+A chain's parts hang on the op of a layer, the width before it, its own width and what follows it: every combination is
+built once, in the shallowest network that has the layer.  Of cells and of rows only so many are drawn; the parts of a
+cell are few, and times between rows are interpolated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from tradenas.cost.latency.parts import Part, Placed, form_of
+from tradenas.cost.latency.runtimes import Runtime
+from tradenas.formats.program import Pick
+from tradenas.nn import Network, Op
+from tradenas.nn.slot import Layer
+from tradenas.seeds import rng_for
+from tradenas.space import Architecture, Choice, Picked, SearchSpace, is_switch, off_option
+
+__all__ = ["Needed", "covering", "needed", "pinned"]
+
+#: Of each part, by its key, the rows that were seen; and one example of the part.
+Needed = dict[tuple[str, int, int], tuple[Placed, set[int]]]
+
+
+def pinned(space: SearchSpace, values: Mapping[str, Picked]) -> Architecture:
+    """The architecture with these values where they are asked for, and the first options elsewhere."""
+
+    def pick(choice: Choice) -> Picked:
+        if choice.name in values:
+            return values[choice.name]
+        return choice.options[0] if choice.take == 1 else choice.options[: choice.take]
+
+    return space.walk(pick)
+
+
+def covering(network: Network) -> Iterator[Architecture]:
+    """Architectures that have between them every part of a chain's layers, or every op of a cell on all edges."""
+    space = network.space
+    open_: dict[str, Picked] = {
+        c.name: next(o for o in c.options if o != off_option(c))
+        for c in space.choices
+        if is_switch(c.name) and any(o != off_option(c) for o in c.options)
+    }
+    yield from _inputs(space, open_)
+    names = [c.name for c in space.choices]
+    if network.stack is not None:
+        edges = [n for n in names if n.startswith("cell/edge")]
+        common = [n for n in ("cell/width", "cell/norm", "cell/activation") if n in space]
+        ops = list(dict.fromkeys(o for n in edges for o in space[n].options))
+        for op, *rest in itertools.product(ops, *(space[n].options for n in common)):
+            each = {n: op for n in edges if op in space[n].options}
+            yield pinned(space, {**open_, **each, **dict(zip(common, rest, strict=True))})
+        return
+    known: set[tuple[object, ...]] = set()
+    for i in range(len(network.layers)):
+        own = [n for n in (f"layer{i}/op", f"layer{i}/width", f"layer{i}/norm", f"layer{i}/activation") if n in space]
+        mine = ([f"layer{i - 1}/width"] if i else []) + own
+        options = [space[n].options for n in mine]
+        deep = min((d for d in space["depth"].options if int(d) > i), key=int)
+        if (same := (i > 0, *options)) in known:
+            continue
+        known.add(same)
+        seen: set[Architecture] = set()
+        for values in itertools.product(*options):
+            a = pinned(space, {**open_, "depth": deep, **dict(zip(mine, values, strict=True))})
+            if a not in seen:  # choices that are not active under an op make no difference
+                seen.add(a)
+                yield a
+
+
+def _inputs(space: SearchSpace, open_: Mapping[str, Picked]) -> Iterator[Architecture]:
+    """Every lookback, with all indicators, without each switch, and with as few as there can be."""
+    shut = {n: o for n in open_ if (o := off_option(space[n])) is not None}
+    for lookback in space["input/lookback"].options:
+        yield pinned(space, {**open_, "input/lookback": lookback})
+        for name, off in shut.items():
+            if len(shut) > 1 or not space.not_all:
+                yield pinned(space, {**open_, name: off, "input/lookback": lookback})
+        if shut:
+            last = list(shut)[-1]
+            yield pinned(space, {**open_, **shut, last: open_[last], "input/lookback": lookback})
+
+
+def needed(network: Network, runtime: Runtime, *, draws: int = 200, seed: int = 0) -> Needed:
+    """Every part that was found in `covering` architectures and in some that are drawn, with the rows seen of it.
+
+    Args:
+        network: over the space.
+        runtime: whose parts.
+        draws: architectures.
+        seed: of them.
+    """
+    rng = rng_for(seed, "latency", "needed")
+    drawn = [network.space.sample(rng) for _ in range(draws)]
+    found: Needed = {}
+    rows: dict[tuple[str, int, int], set[int]] = defaultdict(set)
+    for a in dict.fromkeys([*covering(network), network.space.largest(), *drawn]):
+        for placed in runtime.parts(network.standalone(a, seed=0)):
+            key = placed.part.key
+            rows[key].add(placed.rows)
+            found.setdefault(key, (placed, rows[key]))
+    seen = set().union(*(r for (form, *_), r in rows.items() if not form.startswith("front")))
+    for part in _crops(network):
+        found.setdefault(part.key, (Placed(part, 1, "crop"), rows[part.key]))
+        rows[part.key] |= seen
+    return found
+
+
+def _crops(network: Network) -> Iterator[Part]:
+    """Between all widths of a chain in which an op carries its input: layers that skip can stand in any order."""
+    if network.stack is not None or not any(op.carries for layer in network.layers for op in _ops(layer)):
+        return
+    widths = {int(str(w)) for c in network.space.choices if c.name.endswith("/width") for w in c.options}
+    inputs = {2 * network.inputs.features}
+    for before, after in itertools.product(sorted(widths | inputs), sorted(widths)):
+        if before != after:
+            index = tuple(i if i < before else -1 for i in range(after))
+            step = Pick(name="p", reads=("x",), channels=after, index=index)
+            yield Part(form_of(step), before, after, 0, (step,))
+
+
+def _ops(layer: object) -> Iterable[Op]:
+    assert isinstance(layer, Layer)
+    return (layer.ops[str(o)] for o in layer.op.options)

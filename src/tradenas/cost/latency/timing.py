@@ -1,0 +1,172 @@
+"""Times of many small calls beside each other on a machine that is not quiet.
+
+Every round visits all calls in order; a visit repeats its call and takes the median.  Between blocks of visits the
+probe is timed the same way, and what was seen in a round counts in the probes of that round: a machine that is slower
+for a while is slower for both.
+
+    t_i = quartile over rounds of  median(call i in the round) / unit of the round,   unit = quartile of its probes
+
+The quartile is the lower one.  What disturbs a call makes it longer, so a low value is nearer the truth than a mean;
+but the least of all is not lower still: where a probe was disturbed and a call beside it was not, their ratio is far
+too small, and a minimum finds just that (two halves of a measurement then differ by 6 to 10 %, and by 0.3 % so).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tradenas.errors import ConfigError
+from tradenas.typing import FloatArray
+
+__all__ = ["Call", "Clock", "Effort", "Rounds", "Timed", "percentiles", "rounds"]
+
+
+class Timed(Protocol):
+    """What times itself, nearer to what is timed than Python can."""
+
+    def times_us(self, number: int) -> FloatArray:
+        """Microseconds of so many single calls."""
+
+
+Call = Callable[[], object] | Timed
+#: Nanoseconds, never falling.
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to measure.
+
+    Attributes:
+        rounds: over all calls; four or more, so that halves of them can be compared.
+        slice_us: of repeating a call in one visit.
+        least: repetitions of a call in a visit, at least.
+        most: repetitions, at most.
+        block: visits between two timings of the probe.
+    """
+
+    rounds: int = 12
+    slice_us: float = 250.0
+    least: int = 9
+    most: int = 200
+    block: int = 8
+
+    def __post_init__(self) -> None:
+        lows = {"rounds": 4, "least": 1, "most": self.least, "block": 1}
+        for name, low in lows.items():
+            if getattr(self, name) < low:
+                raise ConfigError(f"effort.{name}", got=getattr(self, name), expected=f"{low} or more")
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What was seen.
+
+    Attributes:
+        median_us_RN: median of the repetitions of each call in each round, in microseconds.
+        unit_us_R: the probe of each round.
+    """
+
+    median_us_RN: FloatArray
+    unit_us_R: FloatArray
+
+    @property
+    def probes_N(self) -> FloatArray:  # noqa: N802
+        """Each call in probes."""
+        return self._of(slice(None))
+
+    @property
+    def probe_us(self) -> float:
+        """What a probe was: the median over all of it."""
+        return float(np.median(self.unit_us_R))
+
+    def _of(self, which: slice) -> FloatArray:
+        found: FloatArray = np.quantile(self.median_us_RN[which] / self.unit_us_R[which, None], 0.25, axis=0)
+        return found
+
+    def retest(self, calls: slice) -> float:
+        """How far two halves of the rounds disagree: mean |first - second| / mean of both, over some of the calls."""
+        first, second = (self._of(slice(k, None, 2))[calls] for k in (0, 1))
+        return float(np.mean(np.abs(first - second) / (0.5 * (first + second))))
+
+
+def rounds(
+    calls: Sequence[Call],
+    probe: Call,
+    effort: Effort | None = None,
+    *,
+    clock: Clock = time.perf_counter_ns,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rounds:
+    """Times calls round by round; see the head of this module.
+
+    Args:
+        calls: that are timed; each is run a few times before.
+        probe: the unit.
+        effort: how long.
+        clock: nanoseconds; given in tests.
+        progress: told (visits so far, visits in all).
+    """
+    effort = effort or Effort()
+    repeats = [_repeats(call, effort, clock) for call in (probe, *calls)]
+    number = len(calls)
+    median_RN, unit_R = np.empty((effort.rounds, number)), np.empty(effort.rounds)
+    with _undisturbed():
+        for r in range(effort.rounds):
+            probes = [_median(probe, repeats[0], clock)]
+            for i, call in enumerate(calls):
+                median_RN[r, i] = _median(call, repeats[1 + i], clock)
+                if (i + 1) % effort.block == 0 or i + 1 == number:
+                    probes.append(_median(probe, repeats[0], clock))
+                    if progress is not None:
+                        progress(r * number + i + 1, effort.rounds * number)
+            unit_R[r] = np.quantile(probes, 0.25)
+    return Rounds(median_RN, unit_R)
+
+
+def percentiles(call: Call, number: int, clock: Clock = time.perf_counter_ns) -> tuple[float, float]:
+    """Median and 99th percentile of single calls, in microseconds."""
+    with _undisturbed():
+        times = _times(call, number, clock)
+    return float(np.median(times)), float(np.percentile(times, 99))
+
+
+def _repeats(call: Call, effort: Effort, clock: Clock) -> int:
+    """Warms a call up; how often it fits into a slice."""
+    each = float(np.min(_times(call, 6, clock)[3:]))
+    return int(np.clip(effort.slice_us / max(each, 1e-3), effort.least, effort.most))
+
+
+def _median(call: Call, repeats: int, clock: Clock) -> float:
+    """Of some calls; the first is left out: what the last call left in the caches is not its own."""
+    return float(np.median(_times(call, repeats + 1, clock)[1:]))
+
+
+def _times(call: Call, number: int, clock: Clock) -> FloatArray:
+    if not callable(call):
+        return call.times_us(number)
+    found = np.empty(number)
+    for k in range(number):
+        begin = clock()
+        call()
+        found[k] = clock() - begin
+    return found / 1e3
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the collector of garbage."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
