@@ -89,6 +89,11 @@ class SearchSpace:
                 return tuple(o for o in choice.options if o != self.not_all[last])
         return choice.options
 
+    @property
+    def patience(self) -> int:
+        """Draws in a row that bring nothing new, after which it is taken to hold nothing new."""
+        return 1000
+
     def __getitem__(self, name: str) -> Choice:
         try:
             return self._by_name[name]

@@ -22,8 +22,10 @@ from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace
 
 __all__ = ["Affordable", "affordable", "best_first", "kept", "refuse_unless_met", "still_met", "with_one_that_fits"]
 
-#: Draws in a row that do not fit, after which one is mended.
-TRIES = 300
+#: Draws in a row that do not fit, after which one is mended; and from then on.
+TRIES, FEWER = 300, 10
+#: Samples that bring nothing new, after which the tightest of spaces is taken to hold no more.
+PATIENCE = 30
 
 
 class Affordable(SearchSpace):
@@ -43,13 +45,23 @@ class Affordable(SearchSpace):
 
     def __init__(self, space: SearchSpace, violation: Callable[[Architecture], float]) -> None:
         super().__init__(space.choices, not_all=space.not_all)
-        self.inner, self.violation = space, violation
+        self.inner, self.violation, self.tries = space, violation, TRIES
+        self.drawn = self.given = 0
+
+    @property
+    def patience(self) -> int:
+        """As many draws as any space is given, however many samples these make."""
+        share = self.given / self.drawn if self.drawn else 1.0
+        return max(PATIENCE, round(share * super().patience))
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        for _ in range(TRIES):
+        self.given += 1
+        for _ in range(self.tries):
+            self.drawn += 1
             drawn = self.inner.sample(rng)
             if not self.violation(drawn):
                 return drawn
+        self.tries = FEWER
         found = nearest(self.inner, drawn, self.violation, worth=_stays(drawn, rng))
         return drawn if found is None else found  # which whoever draws then rejects
 

@@ -13,21 +13,22 @@ from tradenas.space import Architecture, SearchSpace, crossover, mutate
 
 __all__ = ["Evolution", "bred", "distinct", "next_generation", "sample_distinct"]
 
-#: Draws after which a space is taken to hold nothing new.
-MAX_TRIES = 1000
-
-
 def distinct(
-    draw: Callable[[int], Architecture], count: int, seen: Iterable[Architecture], allowed: Allowed = anything
+    space: SearchSpace,
+    draw: Callable[[int], Architecture],
+    count: int,
+    seen: Iterable[Architecture],
+    allowed: Allowed = anything,
 ) -> list[Architecture]:
     """Up to `count` different draws that are allowed and were not seen; gives up where nothing new comes any more.
 
     Args:
+        space: says how many draws in a row may bring nothing new.
         draw: the next architecture, told how many were found so far.
     """
     known, misses = set(seen), 0
     found: list[Architecture] = []
-    while len(found) < count and misses < MAX_TRIES:
+    while len(found) < count and misses < space.patience:
         architecture = draw(len(found))
         misses = misses + 1 if architecture in known or not allowed(architecture) else 0
         if not misses:
@@ -47,7 +48,7 @@ def sample_distinct(
 ) -> list[Architecture]:
     """Up to `count` different uniform samples that are not in `seen`; fewer where the space has no more."""
     rng = rng_for(seed, stream)
-    return distinct(lambda _: space.sample(rng), count, seen, allowed)
+    return distinct(space, lambda _: space.sample(rng), count, seen, allowed)
 
 
 def bred(
@@ -61,7 +62,7 @@ def bred(
     allowed: Allowed,
 ) -> list[Architecture]:
     """`count` new children of `breed`; uniform samples where it brings nothing new any more, fewer where nothing is."""
-    children = distinct(breed, count, seen, allowed)
+    children = distinct(space, breed, count, seen, allowed)
     missing, stream = count - len(children), f"evolution/fill/{generation}"
     return children + sample_distinct(
         space, missing, seed=seed, stream=stream, seen=[*seen, *children], allowed=allowed
