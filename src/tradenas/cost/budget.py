@@ -22,6 +22,7 @@ class Budget:
         weight_bytes: most bytes of weights.
         peak_bytes: most bytes of activations at once, while one more candle (or a window) is run.
         state_bytes: most bytes to remember between candles.
+        bit_operations: most multiply-accumulates times the bits of both factors, where the space chooses bits.
         latency_us: most microseconds that a signal takes, as the latency table predicts.
     """
 
@@ -30,6 +31,7 @@ class Budget:
     weight_bytes: float = 0.0
     peak_bytes: float = 0.0
     state_bytes: float = 0.0
+    bit_operations: float = 0.0
     latency_us: float = 0.0
 
     def __post_init__(self) -> None:

@@ -10,15 +10,21 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from tradenas.cost.budget import COSTS, Budget, Exponent
-from tradenas.cost.count import macs, parameters, weight_bytes, window_macs
+from tradenas.cost.count import bit_operations, macs, parameters, weight_bytes, window_macs
 from tradenas.cost.memory import PeakBytes, state_bytes
 from tradenas.errors import ConfigError, SpaceError
 from tradenas.nn import Mixture, Network
 from tradenas.space import Architecture, Picked
+from tradenas.space.switches import QUANT
 
 __all__ = ["Exact", "Mode", "PriceList", "prices"]
 
 Mode = Literal["stream", "window"]
+#: What to do where a cost is not known.
+MISSING = {
+    "latency_us": "name a latency table in budget.table: `tradenas measure` makes one",
+    "bit_operations": "offer bits in space.weight_bits or space.activation_bits",
+}
 
 
 class Exact(Protocol):
@@ -38,7 +44,8 @@ def prices(
         precision: of weights, activations and what is remembered: a name of `tradenas.cost.count.BITS`, or bits.
         mode: `stream` for one more candle where all that can be remembered is, `window` for a whole window at once, of
             as many rows as any architecture may read.
-        latency: predicts microseconds; without it there is no `latency_us`.
+        latency: predicts microseconds; without it there is no `latency_us`.  `bit_operations` there are where the space
+            chooses bits.
     """
     window = mode == "window"
     found: dict[str, Exact] = {
@@ -48,6 +55,8 @@ def prices(
         "peak_bytes": PeakBytes(network, precision, rows=network.reach() if window else 1),
         "state_bytes": state_bytes(network, precision),
     }
+    if any(choice.name.startswith(QUANT) for choice in network.space.choices):
+        found["bit_operations"] = bit_operations(network)
     return found | ({} if latency is None else {"latency_us": latency})
 
 
@@ -94,7 +103,7 @@ class PriceList:
             if name not in self.costs:
                 raise ConfigError(
                     place, got=repr(name), expected=f"a cost that is known: {', '.join(self.costs)}",
-                    fix="name a latency table in budget.table" if name == "latency_us" else None,
+                    fix=MISSING.get(name),
                 )  # fmt: skip
 
     @classmethod

@@ -23,6 +23,7 @@ COSTS = {
     "weight_bytes": "bytes of weights",
     "peak_bytes": "peak bytes of activations",
     "state_bytes": "bytes remembered",
+    "bit_operations": "bit operations",
     "latency_us": "latency",
 }
 UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))

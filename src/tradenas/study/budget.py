@@ -130,7 +130,7 @@ def mode_of(settings: BudgetConfig, found: Device | None) -> Literal["stream", "
 def objectives_of(config: StudyConfig, listed: PriceList) -> tuple[str, ...]:
     """What the front of a study is of; fewer than two where there is none."""
     weighed = {*listed.limits, *(e.cost for e in listed.exponents), *config.search.weighs()}
-    if "parameters" in weighed:
+    if "parameters" in weighed and "bit_operations" not in listed.costs:
         weighed.discard("weight_bytes")  # the same front, in another unit
     return config.budget.objectives or ("merit", *(name for name in COSTS if name in weighed))
 
