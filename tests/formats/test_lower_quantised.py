@@ -102,6 +102,19 @@ def test_values_lie_on_their_grids(kind):
         assert program.output in found
 
 
+@pytest.mark.parametrize("op", ["mingru", "mingru8", "mingru4"])
+def test_a_minimal_gru_leaves_as_a_state_for_each_row(op):
+    space = Chain(depths=(2,), widths=(5,), ops=(op,), norms=("none",), lookbacks=(3,), dropouts=(0.0,)).space()
+    network = Network(space, LAYOUT, seed=1).double()
+    program, x_TF = lower(network), rows(3).double()
+    with torch.no_grad():
+        said_T = network(x_TF[None])[0].numpy()
+    ready = slice(program.reach - 1, None)
+    np.testing.assert_allclose(run_series(program, x_TF.numpy())[ready], said_T[ready], rtol=1e-10, atol=1e-12)
+    assert program.reach == network.reach(space.smallest()) == 3 + 2 * (network.layers[0].ops[op].rows - 1)
+    assert max(program.history()[s.name] for s in program.steps[1:]) == 1  # each state of the row before, no more
+
+
 def test_what_is_not_exact_is_named():
     space = Chain(
         depths=(1,), widths=(8,), ops=("dense",), norms=("none",), lookbacks=(3,), weight_bits=("8",),

@@ -116,7 +116,7 @@ def test_which_ops_round():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"ops": ("dense", "lstm")}, "space.ops: got 'lstm' in a quantised space.*Offer 'gated'"),
+        ({"ops": ("dense", "lstm")}, "space.ops: got 'lstm' in a quantised space.*Offer 'mingru'"),
         ({"ops": ("dense",), "norms": ("layer",)}, "space.norms: got 'layer'.*Set norms"),
         ({"ops": ("dense",), "norms": ("batch",)}, "space.norms: got 'batch'"),
         ({"ops": ("dense",), "norms": ("none",), "weight_bits": ("9",)}, "space.weight_bits"),

@@ -21,7 +21,7 @@ Lowering = Callable[[Op, Plan, tuple[int, ...], int, int], int]
 
 #: Ops that remember what they made of earlier rows and not those rows, and how many values a channel of output: keys
 #: and values of `attention`, what `leader` maps.  Computed again from the rows, they would cost more than `count` says.
-REMEMBERED = {"attention": 2, "leader": 1}
+REMEMBERED = {"attention": 2, "leader": 1, "mingru": 1, "mingru8": 1, "mingru4": 1}
 
 
 def lower(op: Op, name: str, plan: Plan, x: tuple[int, ...], c_in: int, width: int) -> int:
@@ -87,6 +87,13 @@ def _attended(plan: Plan, x: tuple[int, ...], width: int, others: int) -> int:
     return plan.add(width, plan.add(others, query, key), value)
 
 
+def _mingru(op: Op, plan: Plan, x: tuple[int, ...], c_in: int, width: int) -> int:  # noqa: ARG001
+    """What each row adds and what it keeps; the states are made in the place of one, row after row."""
+    new, kept = plan.add(width, *x), plan.add(width, *x)
+    first = plan.add(width, new, kept, inplace=True)
+    return plan.add(width, first, kept)
+
+
 def _recurrent(gates: int, states: int) -> Lowering:
     """One cell step, which the others repeat in the same place: gates from the input and from the state."""
 
@@ -105,5 +112,6 @@ LOWERINGS: dict[str, Lowering] = {
     **dict.fromkeys(("separable3", "separable5"), _separable),
     **dict.fromkeys(("correlation", "leader"), _then),
     "skip": _skip, "gated": _gated, "residual": _residual, "attention": _attention,
+    **dict.fromkeys(("mingru", "mingru8", "mingru4"), _mingru),
     "cross_attention": _cross_attention, "gru": _recurrent(3, 1), "lstm": _recurrent(4, 2),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from tradenas.formats.program import (
     Taps,
 )  # fmt: skip
 from tradenas.nn.elastic import ElasticConv, ElasticLinear
-from tradenas.nn.ops import Op, attention, conv, dense, filters, free, recurrent
+from tradenas.nn.ops import Op, attention, conv, dense, filters, free, mingru, recurrent
 from tradenas.nn.precision import Precision
 from tradenas.space.fixed import Fixed, activation_format, table_format
 from tradenas.typing import FloatArray
@@ -72,9 +72,9 @@ class Builder:
     def quantise(self, name: str, x: str, fixed: Fixed) -> str:
         return self.add(Quantise(name=name, reads=(x,), channels=self.channels(x), fixed=fixed))
 
-    def activation(self, name: str, x: str, function: str = "") -> str:
+    def activation(self, name: str, x: str, function: str = "", *, more: int = 0) -> str:
         """A function and what rounds before and after it; without one what rounds a sum, if anything does."""
-        bits = None if self.precision is None else self.precision.bits
+        bits = None if self.precision is None or self.precision.bits is None else self.precision.bits + more
         if bits is None:
             return self.point(name, x, function) if function else x
         if function not in ("", "relu"):
@@ -220,10 +220,29 @@ def _attention(to: Builder, name: str, op: Op, x: str, width: int) -> str:
     return to.add(Attend(name=name, reads=parts, channels=width, bias=array(op.lag_bias), scale=width**-0.5))
 
 
+def _mingru(to: Builder, name: str, op: Op, x: str, width: int) -> str:
+    """The states u_k of `tradenas.nn.ops.mingru`, each a value that reads the row before's u_{k-1}."""
+    assert isinstance(op, mingru._MinGRU)
+    new = to.dense(f"{name}/new", x, *to.linear(op.new, to.channels(x), width))
+    gate = to.dense(f"{name}/gate", x, *to.linear(op.gate, to.channels(x), width))
+    new, gate = to.activation(f"{name}/new/rounded", new), to.activation(f"{name}/update", gate, "sigmoid")
+    first = to.add(Multiply(name=f"{name}/first", reads=(new, gate), channels=width))
+    kept = to.add(
+        Depthwise(name=f"{name}/kept", reads=(gate,), channels=width, weight=-np.ones((width, 1)), bias=np.ones(width),
+                  at=(0,))
+    )  # fmt: skip
+    state = to.activation(f"{name}/state1", first, more=mingru.STATE_BITS)
+    for k in range(2, op.rows + 1):
+        before = to.depthwise(f"{name}/before{k}", state, np.ones((1, 1)), (1,))
+        left = to.add(Multiply(name=f"{name}/left{k}", reads=(kept, before), channels=width))
+        state = to.activation(f"{name}/state{k}", to.total(f"{name}/sum{k}", [left, first]), more=mingru.STATE_BITS)
+    return state
+
+
 #: Kind of op to its steps; the first that fits.
 LOWERED: dict[type, Lowered] = {
     conv._Conv: _convolution, conv._Separable: _separable, dense.Dense: _dense, dense.Gated: _gated,
     dense.Residual: _residual, free.Skip: _skip, free.Zero: _zero, filters._Taps: _fixed_taps,
     filters._Difference: _difference, filters.Max5: _max, recurrent.LSTM: _recurrent, recurrent.GRU: _recurrent,
-    attention.Attention: _attention,
+    attention.Attention: _attention, mingru._MinGRU: _mingru,
 }  # fmt: skip

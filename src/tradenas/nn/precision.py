@@ -121,13 +121,13 @@ class Precision:
         """Numbers in a format that does not hang on the bits: inputs, and what the lookback filters made of them."""
         return _mixed(self.activations, lambda option: x if option == EXACT else fixed_point(x, fixed))
 
-    def activation(self, x: Tensor, function: str = "") -> Tensor:
-        """Sums after a function and rounded; without one only rounded."""
+    def activation(self, x: Tensor, function: str = "", *, more: int = 0) -> Tensor:
+        """Sums after a function and rounded, to so many bits more than asked for; without one only rounded."""
 
         def made(option: str) -> Tensor:
             if option == EXACT:
                 return ACTIVATIONS[function](x) if function else x
-            bits = int(option)
+            bits = int(option) + more
             if function in ("", "relu"):
                 return fixed_point(torch.relu(x) if function else x, activation_format(bits, function))
             return tabled(x, function, bits)

@@ -24,17 +24,18 @@ BLUEPRINTS: Registry[type[Blueprint]] = Registry("blueprint")
 WEIGHTLESS = ("zero", "skip", "ema4", "ema12", "ema26", "difference", "difference5", "mean5", "max5",
               "market", "relative")  # fmt: skip
 #: Ops that end in their own nonlinearity, or are none: no activation is chosen for them.
-SELF_ACTIVATED = (*WEIGHTLESS, "gated", "lstm", "gru", "attention", "cross_attention", "leader")
+SELF_ACTIVATED = (*WEIGHTLESS, "gated", "lstm", "gru", "mingru", "mingru8", "mingru4", "attention",
+                  "cross_attention", "leader")  # fmt: skip
 #: Ops that mix assets: only for networks over two or more.
 CROSS_ASSET = ("cross_attention", "correlation", "leader", "market", "relative")
 
 
 #: Ops that a quantised network may have, which round as a circuit does.
 FIXED_POINT = ("zero", "skip", "difference", "difference5", "max5", "dense", "conv3", "conv5", "dilated3",
-               "separable3", "separable5", "residual", "gated")  # fmt: skip
+               "separable3", "separable5", "residual", "gated", "mingru", "mingru8", "mingru4")  # fmt: skip
 #: Of the others the nearest that does.
-NEAREST = {"mean5": "separable5", "ema4": "separable5", "ema12": "dilated3", "ema26": "dilated3", "attention": "gated",
-           "gru": "gated", "lstm": "gated"}  # fmt: skip
+NEAREST = {"mean5": "separable5", "ema4": "separable5", "ema12": "dilated3", "ema26": "dilated3", "attention": "mingru",
+           "gru": "mingru", "lstm": "mingru"}  # fmt: skip
 
 
 def check_rising(place: str, values: tuple[int, ...], low: int, high: int) -> None:

@@ -30,6 +30,8 @@ class Op(nn.Module, abc.ABC):
     silent: bool = False
     #: Assets that stand in its batch beside each other; only ops that mix them are told (`CrossAsset`).
     assets: int = 1
+    #: Products of two values for a row of an output channel, which a profiler of matrices does not see.
+    products: int = 1
     #: Where its input channels stand among the supernet's, in a first layer that some inputs were left out of.
     places: tuple[int, ...] | None = None
     #: Of an op with weights that is linear in its input: the lags that it reads.  Such an op has `as_kernel`.
