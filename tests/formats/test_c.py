@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from formats.programs import SPACES, STEPS, around, drawn
+from formats.test_lower_quantised import drawn as quantised
 from tradenas.formats.c.library import Member, compile_library
 from tradenas.formats.lower import lower
 from tradenas.formats.program import (
@@ -135,9 +136,17 @@ def overflowing(kind: str) -> Program:
     return Program(steps=steps, output="signal", columns=(0,))
 
 
+def function(name: str) -> Program:
+    """Nothing but a function."""
+    steps = (Input(name="x", channels=1), Pointwise(name="y", reads=("x",), channels=1, function=name))
+    return Program(steps=steps, output="y", columns=(0,))
+
+
+FUNCTIONS = ("gelu", "tanh", "sigmoid")
 OVERFLOWING = ("relu", "leaky_relu", "gelu", "tanh", "sigmoid", "quantise", "unsigned", "max")
 FEW = {
     **{f"overflow_{kind}": overflowing(kind) for kind in OVERFLOWING},
+    **{f"function_{name}": function(name) for name in FUNCTIONS},
     **{f"{kind}_3": around(kind, rows=3) for kind in STEPS},
     **{f"random_{n}": random_program(n) for n in range(4)},
     **{f"fixed_{n}": fixed_point_program(n) for n in range(2)},
@@ -178,6 +187,19 @@ def test_programs(compiled, name):
     agrees(FEW[name], compiled[f"net_{name}"], exactly=name.startswith("fixed"))
 
 
+def test_trained_rounding_keeps_every_bit(tmp_path, monkeypatch):
+    """Networks whose weights and values are rounded while they learn: C gives the bits of the network, not nearly."""
+    monkeypatch.setenv("CFLAGS", "-O1 -DTN_PORTABLE")
+    networks = {f"net_{kind}_{n}": quantised(kind, n) for kind in ("chain", "cell") for n in range(4)}
+    programs = {name: simplify(lower(network)) for name, network in networks.items()}
+    members = compile_library({name: [p] for name, p in programs.items()}, tmp_path, vnni=True)
+    for name, program in programs.items():
+        rows_TF, windows_NRF = rows_and_windows(program, 200)
+        want_N = run_windows(program, windows_NRF)
+        assert np.array_equal(members[name].windows(windows_NRF), want_N), name
+        assert np.array_equal(members[name].series(rows_TF)[program.reach - 1 :], want_N), name
+
+
 @pytest.mark.slow
 def test_many_programs(tmp_path):
     networks = {f"{kind}_{n}": simplify(lower(*drawn(kind, n))) for kind in SPACES for n in range(12)} | MANY
@@ -208,3 +230,19 @@ def test_what_overflows_inside_is_not_hidden(compiled, kind):
     reach = FEW[f"overflow_{kind}"].reach
     said = compiled[f"net_overflow_{kind}"].windows(np.array([[[3e38]] * reach, [[1.0]] * reach]))
     assert np.isnan(said).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_over_all_numbers(compiled, function):
+    numbers = np.concatenate([np.linspace(-30, 30, 60_001), np.logspace(-7, 4, 2_000), -np.logspace(-7, 4, 2_000)])
+    x_NRF = numbers.astype(np.float32)[:, None, None]
+    want_N = run_windows(FEW[f"function_{function}"], x_NRF)
+    off_N = np.abs(compiled[f"net_function_{function}"].windows(x_NRF) - want_N) / np.maximum(1.0, np.abs(want_N))
+    assert off_N.max() <= 8e-7  # torch in float32: 1.1e-6 (gelu)
+
+
+def test_small_numbers_keep_their_digits(compiled):
+    x_NRF = np.logspace(-20, -3, 400).astype(np.float32)[:, None, None]
+    for function in ("tanh", "gelu"):
+        want_N = run_windows(FEW[f"function_{function}"], x_NRF)
+        assert np.abs(compiled[f"net_function_{function}"].windows(x_NRF) / want_N - 1).max() <= 1e-6

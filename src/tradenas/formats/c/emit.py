@@ -12,13 +12,14 @@ from importlib.resources import files
 
 import numpy as np
 
-from tradenas.errors import ConfigError, ExportError
+from tradenas.errors import ConfigError, ExportError, SpaceError
 from tradenas.formats.c.kernels import write
 from tradenas.formats.c.layout import literal, numbers, strides
 from tradenas.formats.c.memory import groups, rings, scalars, split_recurrent
 from tradenas.formats.c.row import Constants, Row
 from tradenas.formats.c.vnni import packed
-from tradenas.formats.program import Depthwise, Input, Program, Quantise, Step, Taps
+from tradenas.formats.grid import check_exact
+from tradenas.formats.program import Input, Program, Quantise, Step
 from tradenas.formats.reference import run_series
 from tradenas.typing import Float32Array
 
@@ -128,10 +129,14 @@ def _golden(programs: Sequence[Program]) -> str:
 
 
 def _steady(program: Program) -> bool:
-    """Whether rounding in single precision cannot tip a quantiser: there is none, or weights are multiples of 2^-16."""
-    held = [w for s in program.steps if isinstance(s, Taps | Depthwise) for w in (s.weight, s.bias)]
-    dyadic = all(bool((w * 2.0**16 == np.round(w * 2.0**16)).all()) for w in held)
-    return dyadic or not any(isinstance(s, Quantise) for s in program.steps)
+    """Whether rounding in single precision cannot tip a quantiser: there is none, or every sum is exact."""
+    if not any(isinstance(step, Quantise) for step in program.steps):
+        return True
+    try:
+        check_exact(program)
+    except SpaceError:
+        return False
+    return True
 
 
 class _Part:
