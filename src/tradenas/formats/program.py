@@ -71,16 +71,15 @@ class Input(Step):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Taps(Step):
-    """y[t] = bias + sum_k weight[:, :, k] x[t - at[k]]: dense layers (at = (0,)), causal and dilated convolutions.
+class _Linear(Step):
+    """A weighted sum of rows.
 
     Attributes:
-        weight: (channels, channels of the input, taps).
+        weight: its last axis are the taps.
         bias: (channels,).
         at: the lag of each tap.
     """
 
-    kind = "convolution"
     weight: FloatArray
     bias: FloatArray
     at: tuple[int, ...]
@@ -94,26 +93,23 @@ class Taps(Step):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Depthwise(Step):
+class Taps(_Linear):
+    """y[t] = bias + sum_k weight[:, :, k] x[t - at[k]]: dense layers (at = (0,)), causal and dilated convolutions.
+
+    The weight is (channels, channels of the input, taps).
+    """
+
+    kind = "convolution"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Depthwise(_Linear):
     """y[t, c] = sum_k weight[c, k] x[t - at[k], c] + bias[c]: filter banks, averages, differences, depthwise layers.
 
-    Attributes:
-        weight: (channels, taps).
-        bias: (channels,).
-        at: the lag of each tap.
+    The weight is (channels, taps).
     """
 
     kind = "depthwise convolution"
-    weight: FloatArray
-    bias: FloatArray
-    at: tuple[int, ...]
-
-    @property
-    def lags(self) -> tuple[int, ...]:
-        return self.at
-
-    def macs(self, channels: Mapping[str, int]) -> int:  # noqa: ARG002
-        return int(self.weight.size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
