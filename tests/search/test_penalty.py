@@ -10,11 +10,12 @@ import torch
 
 from search.worlds import QUICK, Told, bits, market, task
 from search.worlds import space as chain
+from tradenas.cost import COSTS, PriceList, macs, prices
 from tradenas.errors import ConfigError
 from tradenas.nn import Layout, Network
 from tradenas.search.base import METHODS, run_search
 from tradenas.search.parts.learner import Alphas
-from tradenas.search.parts.penalty import COSTS, Charge, Penalty, even
+from tradenas.search.parts.penalty import Charge, Penalty, even
 from tradenas.search.parts.relaxation import alphas_for, gumbel, sigmoid, softmax
 from tradenas.space import Cell, Chain
 
@@ -73,10 +74,12 @@ def test_below_the_target_nothing_is_earned_where_only_what_is_above_is_paid_for
     assert float(one.paid(torch.tensor(0.9), torch.tensor(2.0))) > 0.9
 
 
-@pytest.mark.parametrize(("cost", "form"), [(c, f) for c in COSTS for f in FORMS if c != "peak_bytes" or f == "log"])
+@pytest.mark.parametrize(
+    ("cost", "form"), [(c, f) for c in COSTS for f in FORMS if (c != "peak_bytes" or f == "log") and c != "latency_us"]
+)
 def test_its_gradient_is_that_of_the_formula(cost, form):
     network = network_of(chain(ops=("dense", "conv3")))
-    one = Penalty(cost=cost, form=form, weight=0.3).of(network)
+    one = Penalty(cost=cost, form=form, weight=0.3).of(network, PriceList.of_network(network))
     made = alphas_for([c for c in network.space.choices if c.take == 1], seed=3, scale=0.5, dtype=torch.float64)
     names = list(made)
 
@@ -90,7 +93,7 @@ def test_its_gradient_is_that_of_the_formula(cost, form):
 def test_a_draw_pays_what_its_architecture_costs():
     space = chain()
     network = network_of(space)
-    one = Penalty(cost="macs").of(network)
+    one = Penalty(cost="macs").of(network, PriceList.of_network(network))
     for seed in range(5):
         drawn = gumbel(alphas_for(space.choices, seed=seed, scale=1.0), temperature=1.0, seed=seed)
         a = space.walk(lambda c, drawn=drawn: c.options[int(drawn[c.name].argmax())])
@@ -100,14 +103,14 @@ def test_a_draw_pays_what_its_architecture_costs():
 def test_in_cells_nodes_hear_every_way_alike():
     """Weights of 1 for every way, as the forward has them, are the even chances of what is kept."""
     network = network_of(CELL.space())
-    one = Penalty(cost="macs").of(network)
+    one = Penalty(cost="macs").of(network, PriceList.of_network(network))
     ones = {c.name: torch.ones(len(c.options)) for c in network.space.choices if c.take > 1}
     assert float(one.share({**even(network.space), **ones})) == pytest.approx(1.0, rel=1e-6)
 
 
 def test_gates_are_divided_by_their_sum():
     network = network_of(TWO.space())
-    one = Penalty(cost="macs").of(network)
+    one = Penalty(cost="macs").of(network, PriceList.of_network(network))
     alphas = {c.name: torch.tensor([1.0, -1.0]) for c in network.space.choices if len(c.options) == 2}
     gates = sigmoid(alphas)
     rest = {n: w for n, w in even(network.space).items() if n not in gates}
@@ -168,6 +171,33 @@ def test_the_log_says_what_the_mixture_costs(tmp_path):
     network = one.network()
     ends = [network.count(a).parameters for a in one.space]
     assert min(ends) < log["parameters"] < max(ends)
+
+
+def test_of_a_space_that_shrank_the_whole_one_knows_the_price():
+    """P-DARTS drops options: what is left pays what it pays among all, and a study's own prices stand."""
+    whole = network_of(chain(depths=(1, 2)))
+    part = network_of(whole.space.restrict({"layer0/op": ["conv3", "gated"], "depth": [2]}))
+    own = PriceList.of_network(part)
+    listed = PriceList.of_network(whole)
+    mixture = softmax(alphas_for(part.space.choices, seed=1, scale=1.0))
+    mixture["layer0/op"] = torch.tensor([0.25, 0.75], requires_grad=True)
+    paid = [Penalty(cost="macs").of(part, prices).share(mixture) for prices in (own, listed)]
+    assert paid[0].item() == pytest.approx(paid[1].item(), rel=1e-9)
+    gradients = [torch.autograd.grad(p, mixture["layer0/op"])[0] for p in paid]
+    torch.testing.assert_close(gradients[0], gradients[1])
+    window = replace(listed, costs=prices(whole, mode="window"))
+    dear = Penalty(cost="macs", target=1.0)
+    assert dear.of(part, window).share(mixture).item() > 2 * dear.of(part, listed).share(mixture).item()
+
+
+def test_latency_needs_something_that_predicts_it():
+    """And is paid for like any other cost where something does."""
+    network = network_of(chain())
+    with pytest.raises(ConfigError, match="latency"):
+        Penalty(cost="latency_us").of(network, PriceList.of_network(network))
+    listed = PriceList(costs=prices(network, latency=macs(network).scaled(1e-3)))
+    one, other = (Penalty(cost=c, target=t).of(network, listed) for c, t in (("latency_us", 1.0), ("macs", 1e3)))
+    assert float(one.share(even(network.space))) == pytest.approx(float(other.share(even(network.space))))
 
 
 def test_bad_settings_are_refused():

@@ -29,14 +29,14 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from tradenas.cost import SmoothMax, macs, parameters, peak_parts, state_bytes, weight_bytes
+from tradenas.cost import COSTS, PriceList, SmoothMax, peak_parts
 from tradenas.errors import ConfigError
 from tradenas.nn import Mixture, Network
 from tradenas.registry import did_you_mean
 from tradenas.search.parts.bilevel import Loss, Tensors
 from tradenas.space import SearchSpace
 
-__all__ = ["COSTS", "Charge", "Expected", "Penalty", "even"]
+__all__ = ["CITATIONS", "Charge", "Expected", "Listed", "Penalty", "even"]
 
 #: Temperature of the smooth peak, as a share of what an even mixture holds.
 SMOOTH = 0.02
@@ -64,20 +64,41 @@ class Expected(Protocol):
         """What architectures drawn from it cost on average, differentiable by its weights."""
 
 
+class Listed:
+    """A cost of a price list, of mixtures over the space that is searched, or over what a method left of it.
+
+    Args:
+        prices: that know its mean.
+        name: of the cost.
+        space: of the mixtures.
+    """
+
+    def __init__(self, prices: PriceList, name: str, space: SearchSpace) -> None:
+        prices.require([name], place="search.penalty.cost")
+        self.prices, self.name = prices, name
+        whole = getattr(prices.costs["macs"], "space", space)  # a sum over the choices of the networks that leave
+        #: Where the options of a choice stand among those of the whole space, if that has more of them.
+        self.at = {
+            c.name: torch.tensor([whole[c.name].index(o) for o in c.options])
+            for c in space.choices
+            if c.name in whole and len(whole[c.name].options) > len(c.options) and c.take == 1
+        }
+        self.sizes = {name: len(whole[name].options) for name in self.at}
+
+    def expected(self, mixture: Mixture) -> Tensor:
+        """The mean, with no chance for options that are gone."""
+        lifted = dict(mixture)
+        for name, at_O in self.at.items():
+            which = mixture[name]
+            assert isinstance(which, Tensor)
+            lifted[name] = which.new_zeros(self.sizes[name]).index_copy(0, at_O.to(which.device), which)
+        return self.prices.expected(self.name, lifted)
+
+
 def _peak(network: Network) -> Expected:
     parts = peak_parts(network)
     largest = max(float(part.cost.expected(even(network.space))) for part in parts)
     return SmoothMax(parts, temperature=SMOOTH * largest)
-
-
-#: Costs that have an expectation, by name.
-COSTS: dict[str, Callable[[Network], Expected]] = {
-    "macs": macs,
-    "parameters": parameters,
-    "weight_bytes": weight_bytes,
-    "state_bytes": state_bytes,
-    "peak_bytes": _peak,
-}
 
 
 def even(space: SearchSpace) -> dict[str, Tensor]:
@@ -90,7 +111,8 @@ class Penalty:
     """What alphas pay for a cost of their mixture while they learn.
 
     Attributes:
-        cost: `macs`, `parameters`, `weight_bytes`, `state_bytes`, or (of a chain) `peak_bytes`; empty for nothing.
+        cost: `macs`, `parameters`, `weight_bytes`, `state_bytes`, `latency_us` (which needs the budget's table), or (of
+            a chain, one candle at a time) `peak_bytes`; empty for nothing.
         form: `add` to the loss (ProxylessNAS), or multiply it by a `ratio` (NNI) or a `log` (FBNet).
         weight: of the sum, or the exponent of the factor.  Near to the target all three take about this share of the
             loss for a cost of one target more (`log`: 0.7 of it).
@@ -117,11 +139,15 @@ class Penalty:
         """BibTeX of the form, where anything is paid."""
         return [CITATIONS[self.form]] if self.cost else []
 
-    def of(self, network: Network) -> Charge | None:
-        """For the mixtures of one network; None where nothing is to be paid."""
+    def of(self, network: Network, prices: PriceList) -> Charge | None:
+        """For the mixtures of one network; None where nothing is to be paid.
+
+        Raises:
+            ConfigError: nothing prices this cost.
+        """
         if not self.cost or not self.weight:
             return None
-        cost = COSTS[self.cost](network)
+        cost = _peak(network) if self.cost == "peak_bytes" else Listed(prices, self.cost, network.space)
         target = self.target or float(cost.expected(even(network.space)))
         return Charge(penalty=self, cost=cost, target=target)
 
