@@ -201,7 +201,7 @@ class Differentiable(OneShot):
         valid, train = (self.segments(task, network, span, objective) for span in (fold.valid, fold.train))
         later = _endless(valid, targets, seed, epoch)
         earlier = train.epoch(rng_for(seed, "supernet", "batches", epoch), targets=targets)  # as the weights see them
-        charge = self.penalty.of(network, self.prices(task, state))
+        charge = self.penalty.of(network, task.price_list)
 
         def teach(step: int) -> None:
             drawn = seed_for(seed, "relax alphas", epoch, step)
@@ -257,7 +257,7 @@ class Differentiable(OneShot):
                 learner.measured.append((epoch, self.curvature(task, state, learner, network, epoch)))
         stop = self.stop_rule(task, state, learner, network, epoch)
         log |= self.told(state.space, learner)
-        if (charge := self.penalty.of(network, self.prices(task, state))) is not None:
+        if (charge := self.penalty.of(network, task.price_list)) is not None:
             log |= charge.told(self.mixture(state.space, learner.now(), epoch=epoch, seed=None))
         learner.logs.append(log)
         if stop is not None:

@@ -89,8 +89,10 @@ class Listed:
         """The mean, with no chance for options that are gone."""
         lifted = dict(mixture)
         for name, at_O in self.at.items():
-            which = mixture[name]
-            assert isinstance(which, Tensor)
+            which = mixture.get(name)  # a choice with one option left has no weights
+            if not isinstance(which, Tensor):
+                lifted[name] = int(at_O[0 if which is None else which])
+                continue
             lifted[name] = which.new_zeros(self.sizes[name]).index_copy(0, at_O.to(which.device), which)
         return self.prices.expected(self.name, lifted)
 
@@ -139,15 +141,19 @@ class Penalty:
         """BibTeX of the form, where anything is paid."""
         return [CITATIONS[self.form]] if self.cost else []
 
-    def of(self, network: Network, prices: PriceList) -> Charge | None:
+    def of(self, network: Network, prices: Callable[[], PriceList]) -> Charge | None:
         """For the mixtures of one network; None where nothing is to be paid.
+
+        Args:
+            network: over the space that is searched, or what a method left of it.
+            prices: gives what architectures cost; not asked where nothing is to be paid.
 
         Raises:
             ConfigError: nothing prices this cost.
         """
         if not self.cost or not self.weight:
             return None
-        cost = _peak(network) if self.cost == "peak_bytes" else Listed(prices, self.cost, network.space)
+        cost = _peak(network) if self.cost == "peak_bytes" else Listed(prices(), self.cost, network.space)
         target = self.target or float(cost.expected(even(network.space)))
         return Charge(penalty=self, cost=cost, target=target)
 
