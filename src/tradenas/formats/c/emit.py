@@ -13,13 +13,11 @@ from importlib.resources import files
 import numpy as np
 
 from tradenas.errors import ConfigError, ExportError, SpaceError
-from tradenas.formats.c.kernels import write
-from tradenas.formats.c.layout import literal, numbers, strides
-from tradenas.formats.c.memory import groups, rings, scalars, split_recurrent
-from tradenas.formats.c.row import Constants, Row
-from tradenas.formats.c.vnni import packed
+from tradenas.formats.c.layout import literal, numbers
+from tradenas.formats.c.part import Part
+from tradenas.formats.c.row import Constants
 from tradenas.formats.grid import check_exact
-from tradenas.formats.program import Input, Program, Quantise, Step
+from tradenas.formats.program import Program, Quantise
 from tradenas.formats.reference import run_series
 from tradenas.typing import Float32Array
 
@@ -58,7 +56,7 @@ def emit(programs: Sequence[Program], prefix: str = "tradenas_net", *, vnni: boo
         raise ExportError("emit", got=got, expected="one or more programs of the same columns")
     columns, reach = len(programs[0].columns), max(p.reach for p in programs)
     constants = Constants(prefix)
-    parts = [_Part(p, f"{prefix}_n{i}", constants, vnni=vnni) for i, p in enumerate(programs)]
+    parts = [Part(p, f"{prefix}_n{i}", constants, vnni=vnni) for i, p in enumerate(programs)]
     share = literal(1.0 / len(parts))
     fields = " ".join(f"struct {part.name} {part.name};" for part in parts)
     calls_row = " + ".join(f"{part.name}_row(&s->{part.name}, row)" for part in parts)
@@ -137,108 +135,3 @@ def _steady(program: Program) -> bool:
     except SpaceError:
         return False
     return True
-
-
-class _Part:
-    """One program's functions."""
-
-    def __init__(self, program: Program, name: str, constants: Constants, *, vnni: bool) -> None:
-        self.name, self.reach, self.columns = name, program.reach, len(program.columns)
-        program = split_recurrent(program)
-        self.program = packed(program) if vnni else program
-        self.rows, self.strides, self.single = self.program.rows(), strides(self.program), scalars(self.program)
-        self.index = {step.name: i for i, step in enumerate(self.program.steps)}
-        self.rings = rings(self.program, self.rows)
-        self.constants = constants
-        self.row = self._row()
-        self.window = self._window()
-
-    def struct(self) -> str:
-        fields = [
-            f"  float r{self.index[v]}[{2 * ring.rows * ring.stride}] __attribute__((aligned(64)));"
-            for v, ring in self.rings.items()
-        ]
-        fields += [f"  int32_t at{rows};" for rows in sorted({ring.rows for ring in self.rings.values()})]
-        return "\n".join([f"struct {self.name} {{", *(fields or ["  int32_t none;"]), "};"])
-
-    def _row(self) -> str:
-        """One more row: into rings, through all steps."""
-        lines = [f"static float {self.name}_row(struct {self.name} *s, const float *row) {{"]
-        lines += [f"  const int at{n} = s->at{n};" for n in sorted({r.rows for r in self.rings.values()})]
-        for v, ring in self.rings.items():
-            i = self.index[v]
-            lines.append(f"  float *m{i} = s->r{i} + (at{ring.rows} + {ring.rows}) * {ring.stride};")
-        live = [step for step in self.program.steps if self.rows[step.name]]
-        for step in live:
-            if step.name not in self.rings and (step.name in self.single or isinstance(step, Input)):
-                lines.append(self._local(step))
-        body = Row(self.program, lambda v: f"m{self.index[v]}", self.constants)
-        for step in live:
-            i = self.index[step.name]
-            if isinstance(step, Input):
-                body.lines.append(f"memcpy(m{i}, row, {4 * self.columns});")
-            else:
-                self._kept(body, step, step.name in self.rings or step.name in self.single)
-            if step.name in self.rings:
-                ring = self.rings[step.name]
-                whole = f"memcpy(m{i} - {ring.rows * ring.stride}, m{i}, {4 * ring.stride});"
-                body.lines.append(whole)
-        lines += [f"  {line}" for line in body.lines]
-        lines += [
-            f"  s->at{n} = at{n} + 1 == {n} ? 0 : at{n} + 1;" for n in sorted({r.rows for r in self.rings.values()})
-        ]
-        return "\n".join([*lines, f"  return ({body.chunk(self.program.output, 0)})[0];", "}\n"])
-
-    def _window(self) -> str:
-        """Each step on the rows that are read of it."""
-        lines = [f"static float {self.name}_rows(const float *rows) {{"]
-        source = self.program.steps[0]
-        together = groups(self.program, self.rows)
-        home = {step.name: n for n, group in enumerate(together) for step in group}
-        buffered = {
-            name for n, group in enumerate(together) for step in group for name in step.reads
-            if home.get(name, -1) != n and name != source.name
-        }  # fmt: skip
-        room, packed = self.rows[source.name] * self.strides[source.name], self.strides[source.name] == self.columns
-        if not packed:
-            lines.append(f"  float b0[{room}] __attribute__((aligned(64))) = {{0}};")
-            copy = f"memcpy(b0 + i * {self.strides[source.name]}, rows + i * {self.columns}, {4 * self.columns});"
-            lines.append(f"  for (int i = 0; i < {self.rows[source.name]}; i++) {copy}")
-        else:
-            lines.append("  const float *b0 = rows;")
-        for name in sorted(buffered, key=self.index.__getitem__):
-            size = self.rows[name] * self.strides[name]
-            lines.append(f"  float b{self.index[name]}[{size}] __attribute__((aligned(64)));")
-        for group in together:
-            count = self.rows[group[0].name]
-            t = "0" if count == 1 else "t"
-
-            def pointer(v: str, t: str = t, count: int = count) -> str:
-                i = self.index[v]
-                if v in buffered or v == source.name:
-                    late = self.rows[v] - count
-                    at = str(late) if t == "0" else f"({t} + {late})" if late else t
-                    return f"(b{i} + {at} * {self.strides[v]})"
-                return f"m{i}"
-
-            body = Row(self.program, pointer, self.constants)
-            for step in group:
-                inside = step.name in self.single and step.name not in buffered
-                if inside:
-                    body.lines.append(self._local(step))
-                self._kept(body, step, inside or step.name in buffered)
-            if any(step.name == self.program.output for step in group):
-                body.lines.append(f"return ({body.chunk(self.program.output, 0)})[0];")
-            loop = f"  for (int t = 0; t < {count}; t++) {{" if count > 1 else "  {"
-            lines += [loop, *(f"    {line}" for line in body.lines), "  }"]
-        return "\n".join([*lines, "}\n"])
-
-    def _local(self, step: Step) -> str:
-        return f"  float m{self.index[step.name]}[{self.strides[step.name]}] __attribute__((aligned(64))) = {{0}};"
-
-    def _kept(self, body: Row, step: Step, memory: bool) -> None:
-        """Writes a step, and its chunks to memory where someone reads them there."""
-        names = write(body, step)
-        if memory:
-            for name, c in zip(names, body.of(step), strict=False):
-                body.lines.append(f"*(v{c.width} *)({body.pointer(step.name)} + {c.at}) = {name};")

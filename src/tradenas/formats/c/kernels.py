@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 
 from tradenas.formats.base import refuse
+from tradenas.formats.c.cells import write_recurrent
 from tradenas.formats.c.layout import chunks, concat_offsets, literal
-from tradenas.formats.c.row import Row
+from tradenas.formats.c.row import CHAINS, Row, chains_for
 from tradenas.formats.c.vnni import Dot, Pack, write_dot, write_pack
 from tradenas.formats.program import (
     Add,
@@ -34,8 +35,6 @@ from tradenas.formats.program import (
 
 __all__ = ["write"]
 
-#: Sums that run beside each other: latency of a multiply-add times those that begin in a cycle.
-CHAINS = 8
 #: Taps that are written out one by one; more become a loop.
 UNROLLED = 16
 
@@ -71,7 +70,7 @@ def write(row: Row, step: Step) -> list[str]:
         case Max():
             _max(row, step)
         case Recurrent():
-            _recurrent(row, step)
+            write_recurrent(row, step)
         case Attend():
             _attend(row, step)
         case Dot():
@@ -90,10 +89,6 @@ def _each(row: Row, step: Step, expression: Callable[[int, int], str]) -> None:
         row.let(step, k, expression(k, c.width))
 
 
-def _chains(sums: int, terms: int) -> int:
-    return max(1, min(4, CHAINS // max(1, sums), terms))
-
-
 def _taps(row: Row, step: Taps) -> None:
     """Outer products: each input number times its row of weights."""
     x, own = step.reads[0], row.of(step)
@@ -101,7 +96,7 @@ def _taps(row: Row, step: Taps) -> None:
         block = own[begin : begin + CHAINS]
         low, high = block[0].at, block[-1].at + block[-1].width
         weight_KIO = row.padded(step.weight.transpose(2, 1, 0))[:, :, low:high]
-        chains = _chains(len(block), step.weight.shape[1])
+        chains = chains_for(len(block), step.weight.shape[1])
         names = [(f"a{row.index[step.name]}_{begin + k}_", c.width) for k, c in enumerate(block)]
         row.sums([(n, w, row.constant(step.bias, c)) for (n, w), c in zip(names, block, strict=True)], chains)
         for lag, weight_IO in zip(step.at, weight_KIO, strict=True):
@@ -207,47 +202,6 @@ def _max(row: Row, step: Max) -> None:
             value = row.earlier(step.reads[0], c, "j")
             row.lines.append(f"for (int j = 1; j < {step.rows}; j++) {name} = larger{c.width}({name}, {value});")
         row.let(step, k, name)
-
-
-def _recurrent(row: Row, step: Recurrent) -> None:
-    """Reads what `split_recurrent` made of its input: the gates' share of it, each gate beginning at a chunk."""
-    own, i, gates = row.of(step), row.index[step.name], 3 if step.cell == "gru" else 4
-    room = own[-1].at + own[-1].width
-    weight_IO = row.padded(step.weight_hidden.reshape(gates, step.channels, -1).transpose(2, 0, 1)).reshape(
-        step.channels, -1
-    )
-    chains = _chains(gates * len(own), step.channels)
-    names = [(f"g{i}_{g}_{k}_", c.width) for g in range(gates) for k, c in enumerate(own)]
-    row.lines.append(f"float h{i}[{room}] __attribute__((aligned(64))) = {{0}};")
-    row.lines += [f"v{c.width} h{i}_{k} = {{0}}, c{i}_{k} = {{0}};" for k, c in enumerate(own)]
-    row.lines.append(f"for (int j = {step.rows - 1}; j >= 0; j--) {{")
-    row.lines.append(f"const float *g = {row.pointer(step.reads[0])} - j * {row.strides[step.reads[0]]};")
-    starts = []
-    for g in range(gates):
-        for k, c in enumerate(own):
-            begin = f"*(const v{c.width} *)(g + {g * room + c.at})"
-            if step.cell == "gru" and g == 2:
-                begin = row.constant(step.bias_hidden[2 * step.channels :], c)
-            starts.append((f"g{i}_{g}_{k}_", c.width, begin))
-    row.sums(starts, chains)
-    row.products(names, weight_IO, f"h{i}", list(range(step.channels)), chains)
-    for k, c in enumerate(own):
-        gate = [row.joined(f"g{i}_{g}_{k}_", chains) for g in range(gates)]
-        if step.cell == "gru":
-            row.lines.append(
-                f"const v{c.width} r{k} = sigmoid{c.width}({gate[0]}), z{k} = sigmoid{c.width}({gate[1]});"
-            )
-            new = f"*(const v{c.width} *)(g + {2 * room + c.at}) + r{k} * {gate[2]}"
-            row.lines.append(
-                f"const v{c.width} n{k} = tanh{c.width}({new}); h{i}_{k} = n{k} + z{k} * (h{i}_{k} - n{k});"
-            )
-        else:
-            keep = f"sigmoid{c.width}({gate[1]}) * c{i}_{k} + sigmoid{c.width}({gate[0]}) * tanh{c.width}({gate[2]})"
-            row.lines.append(f"c{i}_{k} = {keep}; h{i}_{k} = sigmoid{c.width}({gate[3]}) * tanh{c.width}(c{i}_{k});")
-        row.lines.append(f"*(v{c.width} *)(h{i} + {c.at}) = h{i}_{k};")
-    row.lines.append("}")
-    for k in range(len(own)):
-        row.let(step, k, f"h{i}_{k}")
 
 
 def _attend(row: Row, step: Attend) -> None:

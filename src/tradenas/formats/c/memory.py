@@ -69,7 +69,7 @@ def rings(program: Program, live: dict[str, int]) -> dict[str, Ring]:
     """Of each value that a live step looks back to."""
     kept = {step.name: 0 for step in program.steps}
     for step in program.steps:
-        if live[step.name]:
+        if live[step.name] and not isinstance(step, Recurrent):  # its cells are under way, one of each age
             for name in step.reads:
                 kept[name] = max(kept[name], *step.lags)
     width = strides(program)

@@ -11,7 +11,10 @@ from tradenas.formats.c.layout import Chunk, chunks, numbers, strides
 from tradenas.formats.program import Program, Step
 from tradenas.typing import FloatArray, IntArray
 
-__all__ = ["Constants", "Row"]
+__all__ = ["CHAINS", "Constants", "Row", "chains_for"]
+
+#: Sums that run beside each other: latency of a multiply-add times those that begin in a cycle.
+CHAINS = 8
 
 
 class Constants:
@@ -51,10 +54,13 @@ class Row:
         program: whose steps they are.
         pointer: the C expression of where the current row of a value lies.
         constants: to which weights are added.
+        streaming: whether there is a state `s` that remembers.
     """
 
-    def __init__(self, program: Program, pointer: Callable[[str], str], constants: Constants) -> None:
-        self.program, self.pointer, self.constants = program, pointer, constants
+    def __init__(
+        self, program: Program, pointer: Callable[[str], str], constants: Constants, *, streaming: bool = False
+    ) -> None:
+        self.program, self.pointer, self.constants, self.streaming = program, pointer, constants, streaming
         self.strides = strides(program)
         self.index = {step.name: i for i, step in enumerate(program.steps)}
         self.lines: list[str] = []
@@ -144,3 +150,8 @@ class Row:
         if c.used == c.width:
             return text
         return f"({text}) * (v{c.width}){{{','.join(['1'] * c.used)}}}"
+
+
+def chains_for(sums: int, terms: int) -> int:
+    """In how many variables each of so many sums of so many terms is added up."""
+    return max(1, min(4, CHAINS // max(1, sums), terms))
