@@ -12,6 +12,7 @@ from typing import Any
 
 from tradenas.atomic import read_json, write_json, write_text
 from tradenas.errors import FolderError
+from tradenas.machine import cpu_model
 from tradenas.study.config import StudyConfig, read_config
 
 __all__ = ["RunFolder"]
@@ -176,16 +177,8 @@ def environment(config: StudyConfig, command: str) -> dict[str, Any]:
         "numpy": versions.pop("numpy", None),
         "packages": versions,
         "platform": f"{sys.platform}-{platform.machine()}",
-        "cpu": _cpu(),
+        "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "threads": config.runner.threads,
         "command": command,
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import platform
 from collections.abc import Iterable
-from pathlib import Path
+
+from tradenas.machine import cpu_model
 
 __all__ = ["cpu_model", "load", "versions"]
-
-
-def cpu_model() -> str:
-    """The processor by its own name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def load() -> float:
