@@ -248,7 +248,7 @@ def authors(styles: list[str], widths: list[int], rounds: int) -> None:
     rows = []
     for style in styles:
         for width in widths:
-            ours, theirs = Search(cell(style, width)), _peer(style, width)
+            ours, theirs = Search(cell(style, width)), peer_of(style, width)
             train, valid = ((b.x_BTF.transpose(1, 2).contiguous(), b.y_BS) for b in (ours.train, ours.valid))
 
             def step(order: int, theirs: peer.Search = theirs, train: Pair = train, valid: Pair = valid) -> None:
@@ -271,7 +271,7 @@ def authors(styles: list[str], widths: list[int], rounds: int) -> None:
     )
 
 
-def _peer(style: str, width: int) -> peer.Search:
+def peer_of(style: str, width: int) -> peer.Search:
     base = STYLES[style]
     network = peer.Peer(base.ops, features=FEATURES, width=width, nodes=base.nodes, cells=base.cells[0])
     return peer.Search(network)
@@ -313,7 +313,7 @@ def merged(styles: list[str], widths: list[int], rounds: int) -> None:
         for width in widths:
             one = Search(cell(style, width, follow="sum"))
             many = Search(cell(style, width, follow="sum"), mix=unmerged)
-            each, theirs = Search(cell(style, width)), _peer(style, width)
+            each, theirs = Search(cell(style, width)), peer_of(style, width)
             train, valid = ((b.x_BTF.transpose(1, 2).contiguous(), b.y_BS) for b in (one.train, one.valid))
 
             def step(order: int, theirs: peer.Search = theirs, train: Pair = train, valid: Pair = valid) -> None:

@@ -110,11 +110,14 @@ class Plain(nn.Module):
         weight = ours.conv.weight.detach().squeeze(2)
         return Causal(weight, ours.conv.bias.detach(), dilation=ours.conv.dilation)
 
+    def rows(self, x_BCT: Tensor) -> Tensor:
+        """The signal of every row, (B, T)."""
+        bank_BCT = self.bank(x_BCT)
+        return self.head(self.layers(torch.cat([x_BCT, bank_BCT], 1)))[:, 0] + bank_BCT.sum(1)
+
     def forward(self, x_BCT: Tensor) -> Tensor:
         """The signal of the last row of each window."""
-        bank_BCT = self.bank(x_BCT)
-        read_B1T = self.head(self.layers(torch.cat([x_BCT, bank_BCT], 1)))
-        return read_B1T[:, 0, -1] + bank_BCT[:, :, -1].sum(1)
+        return self.rows(x_BCT)[:, -1]
 
 
 def windows_of(x_TF: Tensor, length: int) -> Tensor:

@@ -85,6 +85,13 @@ def test_every_op_as_a_stack(first, second):
     assert_same(*both(a, wanted), wanted)
 
 
+def test_large_stacks_convolve_by_shifted_products(monkeypatch):
+    monkeypatch.setattr("tradenas.nn.elastic.MANY", 1)
+    a = architecture(depth=2, layer0__op="dilated3", layer1__op="conv5", layer0__width=8)
+    wanted = jobs(market(), market(seed=5))
+    assert_same(*both(a, wanted), wanted)
+
+
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 def test_norms_dropout_and_a_long_lookback(norm):
     a = architecture(

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tradenas.nn.precision import Precision
+from tradenas.nn.shifted import MANY, shifted_products
 from tradenas.space import Choice
 
 __all__ = ["Count", "ElasticConv", "ElasticLinear", "Width", "fit", "gate", "opened", "width_of"]
@@ -175,8 +176,11 @@ class ElasticConv(nn.Module):
             for k, part in enumerate(shifted[1:], start=1):
                 y_NBTC = torch.addcmul(y_NBTC, part, taps_NCK[:, None, None, :, k])
             return y_NBTC
-        weight_NCO = weight[:, :, :, 0].permute(0, 3, 2, 1).flatten(1, 2)
-        return gate(batched(torch.cat(shifted, -1), weight_NCO, bias_NO), width)
+        assert bias_NO is not None
+        weight_NKCO = weight[:, :, :, 0].permute(0, 3, 2, 1)
+        if len(weight) >= MANY:
+            return gate(shifted_products(x_NBTC, weight_NKCO, bias_NO, dilation=self.dilation), width)
+        return gate(batched(torch.cat(shifted, -1), weight_NKCO.flatten(1, 2), bias_NO), width)
 
     def count(self, c_in: int, width: int) -> Count:
         if self.depthwise:

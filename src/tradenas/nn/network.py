@@ -128,7 +128,7 @@ class Network(nn.Module):
                 read = self._scored(x_BTC, mode) if self.stack is None else done.get(i, {})
                 last = None if precision is None else precision.at_edge()
                 read_BT = self.heads[str(i + 1)](read, 1, precision=last).squeeze(-1)
-                if read_BT.ndim > 1:
+                if read_BT.ndim > 1 and read_BT.shape[-1] > signal_BT.shape[-1]:
                     read_BT = read_BT[..., -mode.scored :]
                 signal_BT = signal_BT + (share[i + 1] * read_BT if isinstance(which, Tensor) else read_BT)
         return signal_BT
@@ -151,7 +151,8 @@ class Network(nn.Module):
     @staticmethod
     def _scored(x_BTC: Tensor, mode: Mode, ahead: int = 0) -> Tensor:
         """The rows that count and so many before them: what nothing scored hangs on is not computed."""
-        return x_BTC[..., -(mode.scored + ahead) :, :] if mode.scored else x_BTC
+        rows = mode.scored + ahead
+        return x_BTC[..., -rows:, :] if mode.scored and rows < x_BTC.shape[-2] else x_BTC
 
     def measure(self, x_BTF: Tensor, mixture: Mixture | None = None, *, scored: int = 0) -> Moments:
         """The batch-norm moments of one subnet over given rows: pass training rows, and the result as `moments`."""

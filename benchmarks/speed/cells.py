@@ -1,0 +1,44 @@
+"""A DARTS search step on cells, merged (`follow = "sum"`), against the authors' formulation and its convolutions alone.
+
+What `steps.py` measures, with the marks beside it: two cells of three nodes with the default ops, 1,024 targets in
+segments of 64, whole search steps (alpha step and weight step); second order is exact here and by finite differences
+there, as each does it.  One pass (forward and backward) stands against the matrix products of every merged kernel,
+replayed into tensors that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import steps
+from speed.figure import Figure
+from turns import turns
+
+
+def figures(full: bool) -> Iterator[Figure]:
+    for style, width in (("default", 16), ("default", 32), ("default", 64), ("authors", 32)):
+        ours, theirs = steps.Search(steps.cell(style, width, follow="sum")), steps.peer_of(style, width)
+        train, valid = ((b.x_BTF.transpose(1, 2).contiguous(), b.y_BS) for b in (ours.train, ours.valid))
+
+        def step(order: int, theirs=theirs, train=train, valid=valid) -> None:
+            theirs.alpha_step(train, valid, order=order)
+            theirs.weight_step(train)
+
+        took = turns(
+            {
+                "ours 1": ours.step("first"), "theirs 1": lambda step=step: step(1),
+                "ours 2": ours.step("exact"), "theirs 2": lambda step=step: step(2),
+                "pass": lambda ours=ours: ours.forward_backward(ours.mixture()), "products": steps.products(ours),
+            },
+            7 if full else 3,
+        )  # fmt: skip
+        where = f"{style} ops, width {width}"
+        for order, name in ((1, "first"), (2, "second")):
+            yield Figure.of(
+                f"DARTS step of {name} order, authors' / ours, {where}",
+                took.ratios(f"theirs {order}", f"ours {order}"), bar=5, note=f"{took.best(f'ours {order}'):.0f} ms",
+            )  # fmt: skip
+        yield Figure.of(
+            f"merged DARTS pass / its convolutions alone, {where}", took.ratios("pass", "products"), bar=1.5,
+            at_least=False, note=f"{took.best('pass'):.0f} ms",
+        )  # fmt: skip
