@@ -9,6 +9,7 @@ from formats.programs import SPACES, STEPS, around, drawn
 from formats.test_lower_quantised import SPACES as FIXED_POINT_SPACES
 from formats.test_lower_quantised import drawn as quantised
 from tradenas.errors import ConfigError, UnsupportedOp
+from tradenas.formats.ensemble import mean_of
 from tradenas.formats.lower import lower
 from tradenas.formats.parity import TOLERANCE, allowance
 from tradenas.formats.program import Input, Program, Step
@@ -31,7 +32,17 @@ def rows_and_windows(program, count):
     return rows_TF, np.stack([rows_TF[i : i + program.reach] for i in range(count)])
 
 
+def tidy(model):
+    """Every constant is read, and nothing is computed twice."""
+    read = {name for node in model.graph.node for name in node.input}
+    assert {number.name for number in model.graph.initializer} <= read
+    told = [(n.op_type, tuple(n.input), *(a.SerializeToString() for a in n.attribute)) for n in model.graph.node]
+    assert len(told) == len(set(told))
+
+
 def agrees(program, count=20):
+    for streaming in (False, True):
+        tidy(to_onnx(program, streaming=streaming))
     rows_TF, windows = rows_and_windows(program, count)
     want = run_windows(program, windows)
     unit = np.maximum(1.0, np.abs(want))
@@ -143,6 +154,21 @@ def test_the_model_says_what_it_is():
     again = to_onnx(around("conv", rows=1), notes={"study": "abc"})
     assert again.SerializeToString() == model.SerializeToString()
     assert {p.key: p.value for p in to_onnx(around("dense", rows=1)).metadata_props}["program"] != told["program"]
+
+
+def test_files_are_small():
+    """At most 25 kB for up to 2,000 parameters: indices and bands are made when a model is loaded, not stored."""
+    largest = 0
+    for kind in ("chain", "cell"):
+        for number in range(6):
+            program = mean_of([simplify(lower(*drawn(kind, number)))] * 3)
+            if program.parameters <= 2_000:
+                sizes = [len(to_onnx(program, streaming=s).SerializeToString()) for s in (False, True)]
+                largest = max(largest, *sizes)
+    assert 8_000 < largest <= 20_000
+    for kind in ("attention", "gru"):
+        long, short = (to_onnx(around(kind, rows=rows)).SerializeToString() for rows in (100, 10))
+        assert len(long) - len(short) < 4 * 8 * 90 + 16 * 90 + 400  # weights of the rows, and their numbers
 
 
 def test_what_has_no_onnx_form_is_refused():

@@ -33,6 +33,7 @@ def test_candles_become_what_was_traded(done):
     candles = planted("reversal", bars=1800, seed=strategy.folder.config().data.seed).candles
     rows_TC = live.rows(candles)
     zone, data = strategy.zones.selection, strategy.data
+    assert np.isnan(rows_TC[: int(np.argmax(data.ready_T)) - 120]).all()
     table = [c["table"] for c in live.card["columns"]]
     ready = np.flatnonzero(data.ready_T)
     np.testing.assert_array_equal(rows_TC[ready], data.x_TF[ready][:, table])

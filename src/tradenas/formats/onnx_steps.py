@@ -55,10 +55,13 @@ class Graph:
         self._known: dict[tuple[Any, ...], str] = {}
 
     def add(self, op: str, reads: Sequence[str], *, name: str = "", outputs: int = 1, **how: Any) -> str:
-        """One node; the name of its last output."""
+        """One node; the name of its last output.  A node without a name that is there already is not made twice."""
         from onnx import helper
 
-        name = name or f"n{len(self.nodes)}"
+        key = (op, *reads, outputs, repr(how))
+        if not name and key in self._known:
+            return self._known[key]
+        name = self._known[key] = name or f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(reads), [""] * (outputs - 1) + [name], name=f"{op}/{name}", **how))
         return name
 
@@ -95,6 +98,11 @@ class Graph:
     def slice(self, tensor: str, start: int, stop: int, *, axis: int, name: str = "") -> str:
         """`tensor[start:stop]` along an axis."""
         return self.add("Slice", [tensor, *(self.number([n], np.int64) for n in (start, stop, axis))], name=name)
+
+    def ladder(self, rows: int, columns: int, first: int = 0, sign: int = 1) -> str:
+        """Whole numbers first + sign * row + column; made when the model is loaded, so that the file stays small."""
+        down = first + sign * np.arange(rows)[:, None]
+        return self.add("Add", [self.number(down, np.int64), self.number(np.arange(columns), np.int64)])
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         return self.add("Reshape", [value, self.number(shape, np.int64)])
@@ -140,10 +148,11 @@ def _taps(graph: Graph, step: Taps, rows: int) -> str:
 
 def _depthwise(graph: Graph, step: Depthwise, rows: int) -> str:
     kernel, dilation = _kernel(step.weight, step.at)
-    read, bias = step.reads[0], graph.number(step.bias)
+    read = step.reads[0]
     if step.at == (0,) and rows == 1:
         scaled = graph.add("Mul", [graph.last(read, 1, flat=True), graph.number(kernel[:, 0])])
-        return graph.add("Add", [scaled, bias]) if step.bias.any() else scaled
+        return graph.add("Add", [scaled, graph.number(step.bias)]) if step.bias.any() else scaled
+    bias = graph.number(step.bias)
     return _conv(graph, read, kernel[:, None, :], bias, dilation, step.channels, rows, max(step.at))
 
 
@@ -222,8 +231,7 @@ def _recurrent(graph: Graph, step: Recurrent, rows: int) -> str:
     c_in, c = graph.channels[step.reads[0]], step.channels
     x = graph.last(step.reads[0], rows + step.rows - 1)
     if rows > 1:  # each row has a run of its own: side by side in the batch
-        at = np.arange(rows)[:, None] + np.arange(step.rows)
-        x = graph.add("Gather", [x, graph.number(at, np.int64)], axis=2)  # (batch, channels, rows, steps)
+        x = graph.add("Gather", [x, graph.ladder(rows, step.rows)], axis=2)  # (batch, channels, rows, steps)
         x = graph.add("Transpose", [x], perm=[3, 0, 2, 1])
         x = graph.reshape(x, [step.rows, -1, c_in])
     else:
@@ -245,10 +253,14 @@ def _attend(graph: Graph, step: Attend, rows: int) -> str:
     q_BRC = graph.add("Transpose", [graph.last(query, rows)], perm=[0, 2, 1])
     if step.scale != 1.0:
         q_BRC = graph.add("Mul", [q_BRC, graph.number(step.scale)])
-    bias_RK = np.full((rows, rows + back), NEVER)
-    for r in range(rows):
-        bias_RK[r, r : r + back + 1] = step.bias[::-1]  # the oldest key is the first
-    score = graph.add("Add", [graph.add("MatMul", [q_BRC, graph.last(key, rows + back)]), graph.number(bias_RK)])
+    bias = step.bias[None, ::-1]  # the oldest key is the first
+    if rows == 1:
+        band_RK = graph.number(bias)
+    else:  # of row r, keys r .. r + back
+        ends = [graph.number(n, np.int64) for n in (0, back + 2)]
+        at_RK = graph.add("Clip", [graph.ladder(rows, rows + back, first=1, sign=-1), *ends])
+        band_RK = graph.add("Gather", [graph.number([NEVER, *bias[0], NEVER]), at_RK])
+    score = graph.add("Add", [graph.add("MatMul", [q_BRC, graph.last(key, rows + back)]), band_RK])
     share_BRK = graph.add("Softmax", [score], axis=-1)
     value_BKC = graph.add("Transpose", [graph.last(value, rows + back)], perm=[0, 2, 1])
     read_BRC = graph.add("MatMul", [share_BRK, value_BKC])
