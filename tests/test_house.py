@@ -156,7 +156,7 @@ def test_the_wheel_holds_the_package_and_its_data(tmp_path):
     done = python(code, str(ROOT), str(tmp_path))
     assert done.returncode == 0, done.stderr
     wheel = tmp_path / done.stdout.split()[-1]
-    assert wheel.stat().st_size < 750_000  # source, docstrings and the page; no data
+    assert wheel.stat().st_size < 1_050_000  # source, docstrings and the page; no data
     held = set(zipfile.ZipFile(wheel).namelist())
     source = ROOT / "src"
     files = [f for f in (source / "tradenas").rglob("*") if f.is_file() and "__pycache__" not in f.parts]
