@@ -28,6 +28,7 @@ TITLES = {
     "causes": "why the supernet errs",
     "baselines": "tuning baselines",
     "retrain": "retraining finalists",
+    "latency": "timing finalists",
     "paths": "other periods",
     "vault": "the vault",
 }

@@ -49,7 +49,7 @@ class Spread:
 
     def least(self) -> str:
         """The smallest in words."""
-        known = "at least" if self.proved else "(of those looked at)"
+        known = "at least" if self.proved else "at least (of those looked at)"
         return f"{known} {_number(self.smallest)}, what {self.cheapest.digest} ({self.cheapest.describe()}) needs"
 
 

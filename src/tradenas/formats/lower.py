@@ -51,7 +51,7 @@ def lower(network: Network, moments: Moments | None = None) -> Program:
             "lower", got=f"a network that may still choose {', '.join(free_choices[:3])}",
             expected="a network of one architecture", fix="network.inherit(network.space.fix(architecture))",
         )  # fmt: skip
-    return _Lowering(network, moments or {}).program()
+    return _Lowering(network, {} if moments is None else moments).program()
 
 
 class _Lowering:

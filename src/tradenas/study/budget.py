@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from tradenas.atomic import write_json
+from tradenas.atomic import sha256_file, write_json
 from tradenas.cost import COSTS, Budget, Exponent, PriceList, Satisfiability, prices, satisfiability
 from tradenas.cost.count import bits_of
 from tradenas.cost.devices import Device, device
@@ -23,10 +23,14 @@ from tradenas.search.parts.reward import scale_of
 from tradenas.train.store import load_dataset
 
 if TYPE_CHECKING:
+    from tradenas.cost.latency import Latency
     from tradenas.study.config import StudyConfig
     from tradenas.study.folder import RunFolder
 
-__all__ = ["BudgetConfig", "check_budget", "objectives_of", "price_list"]
+__all__ = ["BudgetConfig", "budgeted", "check_budget", "objectives_of", "price_list"]
+
+#: Architectures whose latency is predicted before anything is trained, a few milliseconds each.
+FEW = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,13 @@ class BudgetConfig(Budget):
 
     Attributes:
         device: whose limits are those that are not named here: one that ships, or the path of a TOML file of one's own.
+            Its latency is a 99th percentile: the limit on the median is lower by the factor that the table has for it.
+        table: a latency table of this space on this machine, as `tradenas measure` makes it; `latency_us` is what it
+            predicts: the median of a call.  Finalists are timed after the training.
         precision: of weights, activations and what is remembered, for the costs in bytes: `float32`, `float16`,
             `bfloat16`, `int8`, or a number of bits; empty takes that of the device, or `float32`.
         mode: whether `macs` and `peak_bytes` are those of one more candle where all that can be remembered is, or of a
-            whole window; empty takes that of the device, or `stream`.
+            whole window; empty takes that of the table, of the device, or `stream`.
         rule: `reject` scores nothing beyond a limit; `dominance` scores such architectures too, as trials, and breeds
             from those nearest to the limits where nothing fits better (Deb's rule), but none becomes a candidate.
         exponents: costs that take part in the objective, as in MnasNet: quality x (cost / target)^w.
@@ -53,6 +60,7 @@ class BudgetConfig(Budget):
     """
 
     device: str = ""
+    table: str = ""
     precision: str | int = ""
     mode: Literal["", "stream", "window"] = ""
     rule: Literal["reject", "dominance"] = "reject"
@@ -83,14 +91,39 @@ class BudgetConfig(Budget):
         return device(base / self.device if self.device.endswith(".toml") else self.device)
 
 
-def limits_of(config: StudyConfig, found: Device | None) -> tuple[Budget, dict[str, float]]:
+def limits_of(config: StudyConfig, found: Device | None, latency: Latency | None) -> tuple[Budget, dict[str, float]]:
     """The limits that hold, and those of the device that nothing here prices, which nothing holds."""
     named = config.budget.limits()
     own = {} if found is None else found.limits.set()
-    known = {name: limit for name, limit in own.items() if name in COSTS and name != "latency_us"}
+    if latency is not None and "latency_us" in own:
+        own["latency_us"] /= latency.table.p99
+    known = {name: limit for name, limit in own.items() if name in COSTS}
+    if latency is None:
+        known.pop("latency_us", None)
     unpriced = {name: limit for name, limit in own.items() if name not in known and name not in named}
     budget = Budget(**{**known, **named}).tightened(parameters=getattr(config.search, "max_params", 0))
     return budget, unpriced
+
+
+def table_of(config: StudyConfig, network: Network, *, base: Path) -> Latency | None:
+    """What predicts latency, where the study names a table.
+
+    Raises:
+        ConfigError: a table of another machine, space or mode.
+        FolderError: no such file, or no latency table.
+    """
+    if not config.budget.table:
+        return None
+    from tradenas.cost.latency import Latency
+
+    found = Latency.load(network, base / config.budget.table)
+    mode = found.table.conditions.mode
+    if config.budget.mode not in ("", mode):
+        raise ConfigError(
+            "budget.mode", got=config.budget.mode, expected=f"{mode}, as the table was measured",
+            fix="leave it out, or measure a table of the other mode",
+        )  # fmt: skip
+    return found
 
 
 def price_list(config: StudyConfig, layout: Layout, indicators: Mapping[str, str], *, base: Path) -> PriceList:
@@ -102,13 +135,14 @@ def price_list(config: StudyConfig, layout: Layout, indicators: Mapping[str, str
         base: where relative paths of the study start.
     """
     found, settings = config.budget.on(base), config.budget
-    budget, _ = limits_of(config, found)
     network = Network(config.full_space.space(indicators), layout)
+    latency = table_of(config, network, base=base)
     enlarged = {"cells": config.trials.cells, "cell/width": config.trials.width}
     fixed = {name: 0 for name, size in enlarged.items() if size}
+    mode = mode_of(settings, found, latency)
     return PriceList(
-        costs=prices(network, precision=precision_of(settings, found), mode=mode_of(settings, found)),
-        budget=budget,
+        costs=prices(network, precision=precision_of(settings, found), mode=mode, latency=latency),
+        budget=limits_of(config, found, latency)[0],
         exponents=settings.exponents,
         rule=settings.rule,
         scale=settings.scale,
@@ -122,8 +156,10 @@ def precision_of(settings: BudgetConfig, found: Device | None) -> str | int:
     return settings.precision or (found.precision if found else "float32")
 
 
-def mode_of(settings: BudgetConfig, found: Device | None) -> Literal["stream", "window"]:
-    """That of the study, of the device, or stream."""
+def mode_of(settings: BudgetConfig, found: Device | None, latency: Latency | None) -> Literal["stream", "window"]:
+    """That of the study, of the table, of the device, or stream."""
+    if latency is not None:
+        return "stream" if latency.table.conditions.mode == "stream" else "window"
     return settings.mode or (found.mode if found else "stream")
 
 
@@ -155,11 +191,14 @@ def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base
     objectives = objectives_of(config, listed)
     listed.require([n for n in objectives if n in COSTS], place="budget.objectives")
     found = config.budget.on(base)
-    _, unpriced = limits_of(config, found)
+    cost = listed.costs.get("latency_us")
+    latency = cast("Latency", cost) if cost is not None else None
+    _, unpriced = limits_of(config, found, latency)
     told: dict[str, Any] = {
         "device": None if found is None else {"name": found.name, "words": found.words, "kind": found.kind},
         "precision": precision_of(config.budget, found),
-        "mode": mode_of(config.budget, found),
+        "mode": mode_of(config.budget, found, latency),
+        "table": None if latency is None else _table(latency, base / config.budget.table),
         "rule": listed.rule,
         "limits": listed.limits,
         "not_held": unpriced,
@@ -176,7 +215,8 @@ def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base
                 expected="what it began with", fix="give the study another name, or undo the change of the file",
             )  # fmt: skip
     space = config.space.space(data.indicators)
-    seen = satisfiability(space, listed, seed=config.seed)
+    few = {} if latency is None else {"limit": FEW, "draws": FEW}
+    seen = satisfiability(space, listed, seed=config.seed, **few)
     write_json(folder.budget, {**told, **_told(seen)})
     for name, limit in unpriced.items():
         if found is not None:
@@ -184,6 +224,16 @@ def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base
             events.warn("budget", f"{found.name} allows {limit:g} {name}, which nothing holds: {why}")
     events.say("budget", seen.lines())
     seen.require()
+
+
+def _table(latency: Latency, path: Path) -> dict[str, Any]:
+    """Which table, and what it is worth."""
+    table = latency.table
+    return {
+        "sha256": sha256_file(path), "device": table.device, "backend": table.conditions.backend,
+        "cpu": table.conditions.cpu, "threads": table.conditions.threads, "made": table.made, "floor": table.floor,
+        "error": table.error, "p99": table.p99, "nets": len(table.nets), "accepted": table.accepted,
+    }  # fmt: skip
 
 
 def _told(seen: Satisfiability) -> dict[str, Any]:

@@ -127,6 +127,11 @@ class RunFolder:
         return self.path / "search" / "front.json"
 
     @property
+    def latency(self) -> Path:
+        """What was retrained, timed; only where the study has a latency table."""
+        return self.path / "retrain" / "latency.json"
+
+    @property
     def inputs(self) -> Path:
         """What each option is worth; only where the study measures it."""
         return self.path / "search" / "inputs.json"

@@ -14,6 +14,7 @@ from tradenas.study.config import StudyConfig, read_config
 from tradenas.study.diagnosis import diagnose
 from tradenas.study.folder import RunFolder
 from tradenas.study.judging import judge_study
+from tradenas.study.latency import time_finalists
 from tradenas.study.marginal import measure_inputs
 from tradenas.study.market import prepare
 from tradenas.study.paths import recombine
@@ -123,6 +124,7 @@ def run_in(
         search(folder, config, ledger, events)
         measure_inputs(folder, config, ledger, events)
         retrain(folder, config, ledger, events)
+        time_finalists(folder, config, events, base=base)
         diagnose(folder, config, ledger, events)
         recombine(folder, config, ledger, events)
         judge_study(folder, config, ledger, events, again=again)

@@ -132,12 +132,18 @@ def hover_front(record: RunRecord, cost: str) -> dict[str, object]:
     *_, logs = _scales(record, cost, 460)
     some = shown(found)
     names = {s.digest: s.name for s in record.strategies or () if s.digest is not None}
+    traded = {
+        s.digest: [f"net Sharpe {decimal(scores.sharpe)} in the {record.zone}"]
+        for s in record.strategies or ()
+        if s.digest is not None and (scores := s.zone(record.zone)) is not None and scores.sharpe is not None
+    }
     told = [
         [
             point.digest[:12] + (f", {names[point.digest]}" if point.digest in names else ""),
             point.words,
             f"{found.metric.replace('_', ' ')} {decimal(point.quality, 4)}"
             + (", chosen" if point.chosen else ", on the front" if point.front == 0 else ""),
+            *traded.get(point.digest, []),
             *(f"{cost_name(name)} {amount(name, value)}" for name, value in in_order(point.costs)),
         ]
         for point in some

@@ -109,6 +109,7 @@ class LatencyPoint:
     name: str
     predicted_us: float
     measured_us: float
+    p99_us: float | None = None
     digest: str | None = None
 
 
@@ -124,6 +125,7 @@ class LatencyRecord:
     load: float | None = None
     threads: int | None = None
     limit_us: float | None = None
+    slower: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,6 +114,7 @@ def _fronts(record: RunRecord) -> list[Markup]:
     if found is None:
         return []
     costs = [name for name in found.objectives if found.points and name in found.points[0].costs]
+    costs.sort(key=lambda name: name != "latency_us")
     drawn = [
         figure(
             record, partial(front, cost=cost), caption=_caption(record, cost, first=i == 0),
@@ -156,6 +157,8 @@ def _latency(record: RunRecord) -> list[Markup]:
         f"{found.backend}, {found.mode}, {found.cpu}{under}; timed again, a net differs by {percent(found.floor)}. "
         f"Predicted and measured lie {percent(error)} apart on average; dashed lines are 10 % off."
     )
+    if found.slower is not None:
+        caption += f" The probe took {decimal(found.slower)} times what it took when the table was made."
     drawn = figure(
         record, latency, caption=caption, hover=("points", hover_latency(record)), beside=True,
         read="Networks by predicted and measured latency. Use the left and right arrow keys to read them out.",
