@@ -205,6 +205,31 @@ def export(
 
 
 @app.command()
+def measure(
+    study: Annotated[Path, typer.Argument(help="A study file (TOML), whose networks are to be timed.")],
+    device: Annotated[str, typer.Option(help="A device that ships, or the path of a TOML file.")] = "cpu-1core",
+    backend: Annotated[str, typer.Option(help="onnxruntime, c, eager or cuda; the device's first if not said.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; STUDY-DEVICE-BACKEND.latency.json if not said.")
+    ] = None,
+    check: Annotated[int, typer.Option(min=0, help="Whole networks to check the table on.")] = 0,
+    accept: Annotated[bool, typer.Option("--accept", help="Take a table of a machine that was not steady.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the networks that are drawn.")] = 0,
+    changes: Changes = None,
+    json: Json = False,
+) -> None:
+    """Time the parts of a study's networks on this machine: the latency table that a budget asks for."""
+    from tradenas.cli import actions, measuring
+
+    actions.guarded(
+        json,
+        lambda say: measuring.measure(
+            say, study, changes or [], device=device, backend=backend, out=out, check=check, accept=accept, seed=seed
+        ),
+    )
+
+
+@app.command()
 def cite(folder: RunPath, json: Json = False) -> None:
     """Print the BibTeX of the methods and statistics that a run used."""
     from tradenas.cli import actions

@@ -31,6 +31,7 @@ TITLES = {
     "latency": "timing finalists",
     "paths": "other periods",
     "vault": "the vault",
+    "latency": "timing parts",
 }
 
 

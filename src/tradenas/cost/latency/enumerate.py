@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from tradenas.cost.latency.parts import Part, Placed, form_of
+from tradenas.cost.latency.parts import Placed
 from tradenas.cost.latency.runtimes import Runtime
-from tradenas.formats.program import Pick
-from tradenas.nn import Network, Op
-from tradenas.nn.slot import Layer
+from tradenas.nn import Network
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Choice, Picked, SearchSpace, is_switch, off_option
 
@@ -103,25 +101,7 @@ def needed(network: Network, runtime: Runtime, *, draws: int = 200, seed: int = 
             rows[key].add(placed.rows)
             found.setdefault(key, (placed, rows[key]))
     seen = set().union(*(r for (form, *_), r in rows.items() if not form.startswith("front")))
-    for part in _crops(network):
+    for part in runtime.unseen(network):
         found.setdefault(part.key, (Placed(part, 1, "crop"), rows[part.key]))
         rows[part.key] |= seen
     return found
-
-
-def _crops(network: Network) -> Iterator[Part]:
-    """Between all widths of a chain in which an op carries its input: layers that skip can stand in any order."""
-    if network.stack is not None or not any(op.carries for layer in network.layers for op in _ops(layer)):
-        return
-    widths = {int(str(w)) for c in network.space.choices if c.name.endswith("/width") for w in c.options}
-    inputs = {2 * network.inputs.features}
-    for before, after in itertools.product(sorted(widths | inputs), sorted(widths)):
-        if before != after:
-            index = tuple(i if i < before else -1 for i in range(after))
-            step = Pick(name="p", reads=("x",), channels=after, index=index)
-            yield Part(form_of(step), before, after, 0, (step,))
-
-
-def _ops(layer: object) -> Iterable[Op]:
-    assert isinstance(layer, Layer)
-    return (layer.ops[str(o)] for o in layer.op.options)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tradenas.cost.latency.machine import cpu_model, versions
-from tradenas.cost.latency.parts import Part, Placed, cut
+from tradenas.cost.latency.parts import Part, Placed, cut, form_of
 from tradenas.cost.latency.samples import Sample, filled, probe_program, recipe, sample_program
 from tradenas.cost.latency.timing import Call
 from tradenas.errors import ConfigError
 from tradenas.formats.lower import lower
-from tradenas.formats.program import Program
+from tradenas.formats.program import Pick, Program
 from tradenas.formats.simplify import simplify
-from tradenas.nn import Network
+from tradenas.nn import Network, Op
 from tradenas.nn.mode import Moments
+from tradenas.nn.slot import Layer
 from tradenas.registry import Registry
 from tradenas.seeds import rng_for
 
-__all__ = ["RUNTIMES", "OnnxRuntime", "ProgramRuntime", "Runtime", "program_of"]
+__all__ = ["RUNTIMES", "OnnxRuntime", "ProgramRuntime", "Runtime", "program_of", "still"]
 
 
 class Runtime(abc.ABC):
@@ -71,6 +73,10 @@ class Runtime(abc.ABC):
     def parts(self, network: Network) -> list[Placed]:
         """The parts of a standalone network."""
 
+    def unseen(self, network: Network) -> Iterable[Part]:  # noqa: ARG002
+        """Parts that architectures can have although none of those that are looked at need have them."""
+        return ()
+
     @abc.abstractmethod
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
         """What to time for the time of a part, and with which factors to add it up."""
@@ -100,13 +106,17 @@ class _Still(dict[str, Any]):
     def __missing__(self, key: str) -> Any:
         import torch
 
-        return torch.zeros(()), torch.ones(())
+        return torch.zeros(1), torch.ones(1)
+
+
+def still() -> Moments:
+    """See `_Still`."""
+    return _Still()
 
 
 def program_of(network: Network) -> Program:
     """The program of a standalone network as it leaves, with numbers for what is not learnt yet."""
-    still: Moments = _Still()
-    return simplify(filled(lower(network, still)))
+    return simplify(filled(lower(network, still())))
 
 
 class ProgramRuntime(Runtime):
@@ -121,6 +131,9 @@ class ProgramRuntime(Runtime):
         if not self.stream:
             return found
         return [Placed(p.part, 1, p.owner) for p in found if p.part.form != "trim"]
+
+    def unseen(self, network: Network) -> Iterable[Part]:
+        return _crops(network)
 
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
         return recipe(part, rows, stream=self.stream)
@@ -154,3 +167,21 @@ class OnnxRuntime(ProgramRuntime):
             run.x[...] = rng_for(k, "latency", "x").normal(size=run.x.shape).astype(np.float32)
             made.append(run)
         return made
+
+
+def _crops(network: Network) -> Iterator[Part]:
+    """Choices of channels, between all widths of a chain where layers that skip can stand in any order."""
+    if network.stack is not None or not any(op.carries for layer in network.layers for op in _ops(layer)):
+        return
+    widths = {int(str(w)) for c in network.space.choices if c.name.endswith("/width") for w in c.options}
+    inputs = {2 * network.inputs.features}
+    for before, after in itertools.product(sorted(widths | inputs), sorted(widths)):
+        if before != after:
+            index = tuple(i if i < before else -1 for i in range(after))
+            step = Pick(name="p", reads=("x",), channels=after, index=index)
+            yield Part(form_of(step), before, after, 0, (step,))
+
+
+def _ops(layer: object) -> Iterable[Op]:
+    assert isinstance(layer, Layer)
+    return (layer.ops[str(o)] for o in layer.op.options)
