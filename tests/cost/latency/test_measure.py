@@ -91,8 +91,8 @@ def test_every_round_visits_every_call() -> None:
     effort = Effort(rounds=4, slice_us=0.001, least=1, most=1, block=2)
     rounds([lambda k=k: call(k) for k in range(5)], lambda: call(-1), effort, clock=clock)  # type: ignore[misc]
     visits = [k for k, after in zip(seen, [*seen[1:], None], strict=True) if k != after]
-    warm, turn = [-1, 0, 1, 2, 3, 4], [-1, 0, 1, -1, 2, 3, -1, 4]
-    assert visits == [*warm, *turn, *turn, *turn, *turn, -1]
+    warm, turn = [-1, 0, 1, 2, 3, 4], [0, 1, -1, 2, 3, -1, 4, -1]
+    assert visits == [*warm, -1, *turn, *turn, *turn, *turn]
 
 
 def test_a_machine_that_is_not_steady_is_refused() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tradenas.cost.latency.parts import Placed
 from tradenas.cost.latency.runtimes import Runtime
@@ -82,20 +82,23 @@ def _inputs(space: SearchSpace, open_: Mapping[str, Picked]) -> Iterator[Archite
             yield pinned(space, {**open_, **shut, last: open_[last], "input/lookback": lookback})
 
 
-def needed(network: Network, runtime: Runtime, *, draws: int = 200, seed: int = 0) -> Needed:
+def needed(
+    network: Network, runtime: Runtime, *, draws: int = 200, also: Iterable[Architecture] = (), seed: int = 0
+) -> Needed:
     """Every part that was found in `covering` architectures and in some that are drawn, with the rows seen of it.
 
     Args:
         network: over the space.
         runtime: whose parts.
         draws: architectures.
+        also: others to look at.
         seed: of them.
     """
     rng = rng_for(seed, "latency", "needed")
     drawn = [network.space.sample(rng) for _ in range(draws)]
     found: Needed = {}
     rows: dict[tuple[str, int, int], set[int]] = defaultdict(set)
-    for a in dict.fromkeys([*covering(network), network.space.largest(), *drawn]):
+    for a in dict.fromkeys([*covering(network), network.space.largest(), *also, *drawn]):
         for placed in runtime.parts(network.standalone(a, seed=0)):
             key = placed.part.key
             rows[key].add(placed.rows)

@@ -36,7 +36,7 @@ __all__ = ["FLOOR", "Measured", "conditions_of", "draw_nets", "make_runtime", "m
 FLOOR = 0.05
 #: Networks that the coefficients are fitted on, and draws that they are chosen from.
 NETS, DRAWS = 10, 60
-#: Single calls of each of them for the 99th percentile.
+#: Most single calls of each of them for the 99th percentile.
 CALLS = 300
 
 
@@ -149,15 +149,16 @@ def measure(
             architectures to fit three coefficients on.
     """
     began, before = time.perf_counter(), load()
-    runtime = runtime or make_runtime(device, backend)
-    plan = make_plan(needed(network, runtime, draws=draws, seed=seed), most=most or runtime.most, block=runtime.block)
+    runtime, effort = runtime or make_runtime(device, backend), effort or Effort()
+    calibration = draw_nets(network, NETS, seed=seed)
+    drawn = [*calibration, *(draw_nets(network, check, seed=seed + 1, skip=calibration) if check else ())]
+    nets = [network.standalone(a, seed=0) for a in drawn]
+    wanted = needed(network, runtime, draws=draws, also=drawn, seed=seed)
+    plan = make_plan(wanted, most=most or runtime.most, block=runtime.block)
     recipes = {(p, r): runtime.recipe(p, r) for p, rows in plan.rows.items() for r in rows}
     held_out = _held_out(plan, seed)
     recipes.update({(p, r): runtime.recipe(p, r) for p, r in held_out})
     samples = list(dict.fromkeys(s for recipe in recipes.values() for s in recipe))
-    calibration = draw_nets(network, NETS, seed=seed)
-    drawn = [*calibration, *(draw_nets(network, check, seed=seed + 1, skip=calibration) if check else ())]
-    nets = [network.standalone(a, seed=0) for a in drawn]
     whole = runtime.nets(nets)
     seen = rounds([*whole, *runtime.samples(samples)], runtime.probe(), effort, clock=clock, progress=progress)
     floor = seen.retest(slice(0, len(whole)))
@@ -178,7 +179,10 @@ def measure(
         Net(architecture=dict(a), measured_us=p * seen.probe_us, total=t, parts=len(each))
         for a, p, t, each in zip(drawn, probes, totals, parts, strict=True)
     ]
-    tails = [p99 / p50 for p50, p99 in (percentiles(call, CALLS, clock) for call in whole[:n])]
+    tails = [
+        p99 / p50
+        for p50, p99 in (percentiles(call, min(CALLS, effort.rounds * effort.most), clock) for call in whole[:n])
+    ]
     off = [abs(fitted(x.total, x.parts) / p - 1) for x, p in zip(known[:n], probes[:n], strict=True)]
     table = Table(
         device=device.name, conditions=conditions_of(network.space, network.layout, runtime), entries=entries,

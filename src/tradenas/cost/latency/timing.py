@@ -1,10 +1,10 @@
 """Times of many small calls beside each other on a machine that is not quiet.
 
 Every round visits all calls in order; a visit repeats its call and takes the median.  Between blocks of visits the
-probe is timed the same way, and what was seen in a round counts in the probes of that round: a machine that is slower
-for a while is slower for both.
+probe is timed the same way, and a visit counts in the probes around it: a machine that is slower for a while is slower
+for both.
 
-    t_i = quartile over rounds of  median(call i in the round) / unit of the round,   unit = quartile of its probes
+    t_i = quartile over rounds of  median(call i in the round) / unit,     unit = quartile of the probes around it
 
 The quartile is the lower one.  What disturbs a call makes it longer, so a low value is nearer the truth than a mean;
 but the least of all is not lower still: where a probe was disturbed and a call beside it was not, their ratio is far
@@ -35,6 +35,8 @@ class Timed(Protocol):
         """Microseconds of so many single calls."""
 
 
+#: Timings of the probe before and behind a visit that are its unit.
+AROUND = 8
 Call = Callable[[], object] | Timed
 #: Nanoseconds, never falling.
 Clock = Callable[[], int]
@@ -71,24 +73,21 @@ class Rounds:
 
     Attributes:
         median_us_RN: median of the repetitions of each call in each round, in microseconds.
-        unit_us_R: the probe of each round.
+        unit_us_RN: the probe around it.
+        probe_us: the middle of all timings of the probe.
     """
 
     median_us_RN: FloatArray
-    unit_us_R: FloatArray
+    unit_us_RN: FloatArray
+    probe_us: float
 
     @property
     def probes_N(self) -> FloatArray:  # noqa: N802
         """Each call in probes."""
         return self._of(slice(None))
 
-    @property
-    def probe_us(self) -> float:
-        """What a probe was: the median over all of it."""
-        return float(np.median(self.unit_us_R))
-
     def _of(self, which: slice) -> FloatArray:
-        found: FloatArray = np.quantile(self.median_us_RN[which] / self.unit_us_R[which, None], 0.25, axis=0)
+        found: FloatArray = np.quantile(self.median_us_RN[which] / self.unit_us_RN[which], 0.25, axis=0)
         return found
 
     def retest(self, calls: slice) -> float:
@@ -117,18 +116,22 @@ def rounds(
     effort = effort or Effort()
     repeats = [_repeats(call, effort, clock) for call in (probe, *calls)]
     number = len(calls)
-    median_RN, unit_R = np.empty((effort.rounds, number)), np.empty(effort.rounds)
+    median_RN, unit_RN = np.empty((effort.rounds, number)), np.empty((effort.rounds, number))
     with _undisturbed():
+        probes = [_median(probe, repeats[0], clock)]
+        before_RN = np.empty((effort.rounds, number), dtype=np.int64)
         for r in range(effort.rounds):
-            probes = [_median(probe, repeats[0], clock)]
             for i, call in enumerate(calls):
                 median_RN[r, i] = _median(call, repeats[1 + i], clock)
+                before_RN[r, i] = len(probes)
                 if (i + 1) % effort.block == 0 or i + 1 == number:
                     probes.append(_median(probe, repeats[0], clock))
                     if progress is not None:
                         progress(r * number + i + 1, effort.rounds * number)
-            unit_R[r] = np.quantile(probes, 0.25)
-    return Rounds(median_RN, unit_R)
+    for at in np.unique(before_RN):
+        around = probes[max(0, at - AROUND) : at + AROUND]
+        unit_RN[before_RN == at] = np.quantile(around, 0.25)
+    return Rounds(median_RN, unit_RN, float(np.median(probes)))
 
 
 def percentiles(call: Call, number: int, clock: Clock = time.perf_counter_ns) -> tuple[float, float]:
