@@ -228,8 +228,10 @@ def test_nothing_finite_comes_of_rows_that_are_not(compiled, name):
 def test_what_overflows_inside_is_not_hidden(compiled, kind):
     """Infinity less infinity: no step may make a number of it."""
     reach = FEW[f"overflow_{kind}"].reach
-    said = compiled[f"net_overflow_{kind}"].windows(np.array([[[3e38]] * reach, [[1.0]] * reach]))
-    assert np.isnan(said).tolist() == [True, False]
+    rows = np.ones((4, reach, 1))
+    rows[0], rows[1, 0], rows[2, -1] = 3e38, 3e38, 3e38
+    said = compiled[f"net_overflow_{kind}"].windows(rows)
+    assert np.isnan(said).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
