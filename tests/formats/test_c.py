@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -142,11 +143,30 @@ def function(name: str) -> Program:
     return Program(steps=steps, output="y", columns=(0,))
 
 
+def rounding() -> Program:
+    """Nothing but a quantiser."""
+    steps = (Input(name="x", channels=1), Quantise(name="y", reads=("x",), channels=1, fixed=Fixed(1, 3, 4)))
+    return Program(steps=steps, output="y", columns=(0,))
+
+
+def long() -> Program:
+    """A window of more values than belong on a stack."""
+    weight = rng_for(0, "c", "long").standard_normal((1, 101, 2)) / 10
+    steps = (
+        Input(name="x", channels=101),
+        Pointwise(name="r", reads=("x",), channels=101, function="relu"),
+        Taps(name="y", reads=("r",), channels=1, weight=weight, bias=np.zeros(1), at=(0, 599)),
+    )  # fmt: skip
+    return Program(steps=steps, output="y", columns=tuple(range(101)))
+
+
 FUNCTIONS = ("gelu", "tanh", "sigmoid")
 OVERFLOWING = ("relu", "leaky_relu", "gelu", "tanh", "sigmoid", "quantise", "unsigned", "max")
 FEW = {
     **{f"overflow_{kind}": overflowing(kind) for kind in OVERFLOWING},
     **{f"function_{name}": function(name) for name in FUNCTIONS},
+    "fixed_rounding": rounding(),
+    "long": long(),
     **{f"{kind}_3": around(kind, rows=3) for kind in STEPS},
     **{f"random_{n}": random_program(n) for n in range(4)},
     **{f"fixed_{n}": fixed_point_program(n) for n in range(2)},
@@ -248,3 +268,20 @@ def test_small_numbers_keep_their_digits(compiled):
     for function in ("tanh", "gelu"):
         want_N = run_windows(FEW[f"function_{function}"], x_NRF)
         assert np.abs(compiled[f"net_function_{function}"].windows(x_NRF) / want_N - 1).max() <= 1e-6
+
+
+def test_halves_are_rounded_up_and_their_neighbours_are_not(compiled):
+    """One half less the last bit, plus one half, is 1 in single precision: rounding must not go that way."""
+    halves = ((np.arange(-140, 140) + 0.5) / 16).astype(np.float32)
+    numbers = np.concatenate([halves, np.nextafter(halves, np.float32(-9)), np.nextafter(halves, np.float32(9))])
+    want_N = run_windows(FEW["fixed_rounding"], numbers[:, None, None])
+    assert np.array_equal(compiled["net_fixed_rounding"].windows(numbers[:, None, None]), want_N)
+
+
+def test_threads_do_not_share_the_values_of_a_window(compiled):
+    program, member = FEW["long"], compiled["net_long"]
+    _, windows_NRF = rows_and_windows(program, 20)
+    with ThreadPoolExecutor(4) as pool:  # ctypes lets the others run
+        said = list(pool.map(lambda k: member.windows(np.roll(windows_NRF, k, axis=0)), range(16)))
+    want_N = run_windows(program, windows_NRF)
+    assert max(np.abs(s - np.roll(want_N, k)).max() for k, s in enumerate(said)) < 1e-6

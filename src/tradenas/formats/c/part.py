@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from tradenas.formats.c.cells import states
 from tradenas.formats.c.kernels import write
-from tradenas.formats.c.layout import strides
+from tradenas.formats.c.layout import chunks, strides
 from tradenas.formats.c.memory import groups, rings, scalars, split_recurrent
 from tradenas.formats.c.row import Constants, Row
 from tradenas.formats.c.vnni import packed
 from tradenas.formats.program import Input, Program, Recurrent, Step
 
 __all__ = ["Part"]
+
+#: Bytes of a window's values that may lie on the stack; more are kept for each thread.
+STACK = 2**18
 
 
 class Part:
@@ -58,7 +61,7 @@ class Part:
         for step in live:
             if step.name not in self.rings and (step.name in self.single or isinstance(step, Input)):
                 lines.append(self._local(step))
-        body = Row(self.program, lambda v: f"m{self.index[v]}", self.constants, streaming=True)
+        body = Row(self.program, lambda v: f"m{self.index[v]}", self.constants, strides=self.strides, streaming=True)
         for step in live:
             i = self.index[step.name]
             if isinstance(step, Input):
@@ -85,16 +88,22 @@ class Part:
             name for n, group in enumerate(together) for step in group for name in step.reads
             if home.get(name, -1) != n and name != source.name
         }  # fmt: skip
-        room, packed = self.rows[source.name] * self.strides[source.name], self.strides[source.name] == self.columns
-        if not packed:
-            lines.append(f"  float b0[{room}] __attribute__((aligned(64))) = {{0}};")
-            copy = f"memcpy(b0 + i * {self.strides[source.name]}, rows + i * {self.columns}, {4 * self.columns});"
-            lines.append(f"  for (int i = 0; i < {self.rows[source.name]}; i++) {copy}")
-        else:
+        width = dict(self.strides)
+        whole = all(c.used == c.width for c in chunks(self.columns))
+        if whole:  # vectors end where rows do: the caller's rows may be read as they lie
+            width[source.name] = self.columns
+        rooms = {name: self.rows[name] * width[name] for name in sorted(buffered, key=self.index.__getitem__)}
+        rooms |= {} if whole else {source.name: self.rows[source.name] * width[source.name]}
+        where = "" if 4 * sum(rooms.values()) <= STACK else "static _Thread_local "
+        for name, room in rooms.items():
+            lines.append(f"  {where}float b{self.index[name]}[{room}] __attribute__((aligned(64)));")
+        if whole:
             lines.append("  const float *b0 = rows;")
-        for name in sorted(buffered, key=self.index.__getitem__):
-            size = self.rows[name] * self.strides[name]
-            lines.append(f"  float b{self.index[name]}[{size}] __attribute__((aligned(64)));")
+        else:
+            last, row = chunks(self.columns)[-1], f"b0 + i * {width[source.name]}"
+            copy = f"memcpy({row}, rows + i * {self.columns}, {4 * self.columns});"
+            padding = f"*(v{last.width} *)({row} + {last.at}) = (v{last.width}){{0}};"
+            lines.append(f"  for (int i = 0; i < {self.rows[source.name]}; i++) {{ {padding} {copy} }}")
         for group in together:
             count = self.rows[group[0].name]
             t = "0" if count == 1 else "t"
@@ -104,10 +113,10 @@ class Part:
                 if v in buffered or v == source.name:
                     late = self.rows[v] - count
                     at = str(late) if t == "0" else f"({t} + {late})" if late else t
-                    return f"(b{i} + {at} * {self.strides[v]})"
+                    return f"(b{i} + {at} * {width[v]})"
                 return f"m{i}"
 
-            body = Row(self.program, pointer, self.constants)
+            body = Row(self.program, pointer, self.constants, strides=width)
             for step in group:
                 inside = step.name in self.single and step.name not in buffered
                 if inside:

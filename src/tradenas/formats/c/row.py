@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from tradenas.formats.c.layout import Chunk, chunks, numbers, strides
+from tradenas.formats.c.layout import Chunk, chunks, numbers
 from tradenas.formats.program import Program, Step
 from tradenas.typing import FloatArray, IntArray
 
@@ -54,14 +54,21 @@ class Row:
         program: whose steps they are.
         pointer: the C expression of where the current row of a value lies.
         constants: to which weights are added.
+        strides: floats from row to row of each value.
         streaming: whether there is a state `s` that remembers.
     """
 
     def __init__(
-        self, program: Program, pointer: Callable[[str], str], constants: Constants, *, streaming: bool = False
+        self,
+        program: Program,
+        pointer: Callable[[str], str],
+        constants: Constants,
+        *,
+        strides: Mapping[str, int],
+        streaming: bool = False,
     ) -> None:
         self.program, self.pointer, self.constants, self.streaming = program, pointer, constants, streaming
-        self.strides = strides(program)
+        self.strides = strides
         self.index = {step.name: i for i, step in enumerate(program.steps)}
         self.lines: list[str] = []
         self.registers: dict[str, list[str]] = {}
