@@ -2,13 +2,16 @@
 
     python benchmarks/quantised.py --seeds 3                      # the table, about 20 minutes on one core
     python benchmarks/quantised.py --worlds motif --seeds 2 --nets wide --rows 8000 --precisions float 4/5 4/5/0.75
+    python benchmarks/quantised.py --worlds FILE.parquet --symbol BTCUSDT --epochs 6 --target volatility
 
 A network of fixed layers (wide: 2,300 parameters of three convolutions; deep: separable, residual and gated layers)
 learns the first bars of a world with a planted forecast and speaks on fresh ones.  `truth` is the correlation of what
 it says with the conditional mean, which is the share of the oracle's IC without the noise of returns; `change` is its
 distance to the float network of the same seed in points (1 point = 0.01), mean and standard error over worlds and
 seeds; `right` the share of rows on which it says up where the conditional mean is above 0, and its distance.
-A precision is weights/activations/sparsity.
+A precision is weights/activations/sparsity.  On candles of a file, where nobody knows the conditional mean, the last
+fifth judges by what came: `truth` is the IC there, and `right` the share of bars whose sign was told (of volatility,
+whether it is above its mean), a forecast that is strong enough to be lost.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from tradenas.data import Candles, read_candles, resample
 from tradenas.data.synthetic import planted
 from tradenas.features import Target, build_table
 from tradenas.nn import Layout, Network
 from tradenas.space import Architecture, Chain
 from tradenas.splits import Span
 from tradenas.train.build import build_dataset
+from tradenas.train.dataset import Dataset
 from tradenas.train.fit import Fitted
 from tradenas.train.loop import Training
 from tradenas.train.stacked import Job, fit_stacked
@@ -64,11 +69,38 @@ def architecture(net: str, precision: str) -> Architecture:
     return space(net).space().walk(lambda c: want.get(c.name, c.options[0]))
 
 
+def of_world(world: str, options: argparse.Namespace) -> tuple[list[Job], list[np.ndarray], Span]:
+    """A market for each seed, the conditional mean of its returns, and the rows that judge."""
+    jobs, truths = [], []
+    for seed in range(options.seeds):
+        made = planted(world, bars=options.rows + FRESH, seed=seed, strength=STRENGTH)
+        jobs.append(Job(data=dataset(made.candles), train=Span(300, options.rows), seed=seed))
+        truths.append(made.expected_T)
+    return jobs, truths, Span(options.rows + GAP, options.rows + FRESH)
+
+
+def of_candles(file: str, options: argparse.Namespace) -> tuple[list[Job], list[np.ndarray], Span]:
+    """One market for all seeds, what came, and its last fifth."""
+    candles = read_candles(file, symbol=options.symbol)[0]
+    data = dataset(resample(candles, options.resample * 60_000) if options.resample else candles, options.target)
+    split = int(0.8 * len(data))
+    jobs = [Job(data=data, train=Span(300, split), seed=seed) for seed in range(options.seeds)]
+    came_T = data.bar_return_T if options.target == "forward_return" else data.y_T.astype(float)
+    return jobs, [came_T] * options.seeds, Span(split + GAP, len(data))
+
+
+def dataset(candles: Candles, target: str = "forward_return") -> Dataset:
+    """Eight z-scored columns, and the return of the next bar, or the volatility of the next ones."""
+    table = build_table(candles, indicators=INDICATORS, transforms=["zscore"])
+    own = Target(kind="volatility", horizon=12) if target == "volatility" else Target(kind="forward_return")
+    return build_dataset(candles, table, own)
+
+
 def judged(fitted: Fitted, job: Job, expected_T: np.ndarray, span: Span) -> tuple[float, float]:
     """Correlation with the conditional mean, and the share of rows with its sign, on fresh rows."""
     signal = fitted.signals(job.data, span)
-    rows = job.data.usable(fitted.reach)[span.slice]
-    truth = expected_T[span.slice][rows]
+    rows = job.data.usable(fitted.reach)[span.slice] & np.isfinite(expected_T[span.slice])
+    truth = expected_T[span.slice][rows] - fitted.objective.centre
     return float(np.corrcoef(signal[rows], truth)[0, 1]), float(((signal[rows] > 0) == (truth > 0)).mean())
 
 
@@ -78,6 +110,9 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", default=list(NETS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--symbol", default="BTCUSDT")
+    parser.add_argument("--target", default="forward_return", choices=("forward_return", "volatility"))
+    parser.add_argument("--resample", type=int, default=0, help="minutes")
     parser.add_argument("--rows", type=int, default=BARS)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--lr", type=float, default=3e-3)
@@ -87,14 +122,7 @@ def main() -> None:
     training = Training(epochs=options.epochs, lr=options.lr)
     found: list[dict[str, Any]] = []
     for world in options.worlds:
-        jobs, truths = [], []
-        for seed in range(options.seeds):
-            made = planted(world, bars=options.rows + FRESH, seed=seed, strength=STRENGTH)
-            table = build_table(made.candles, indicators=INDICATORS, transforms=["zscore"])
-            data = build_dataset(made.candles, table, Target(kind="forward_return"))
-            jobs.append(Job(data=data, train=Span(300, options.rows), seed=seed))
-            truths.append(made.expected_T)
-        fresh = Span(options.rows + GAP, options.rows + FRESH)
+        jobs, truths, fresh = of_candles(world, options) if Path(world).exists() else of_world(world, options)
         layout = Layout(groups=jobs[0].data.groups, transforms=jobs[0].data.transforms)
         for net in options.nets:
             template = Network(space(net).space(), layout)

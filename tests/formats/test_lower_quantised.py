@@ -12,12 +12,12 @@ import torch
 from tradenas.errors import SpaceError
 from tradenas.formats.grid import SINGLE, check_exact, fraction_of, grids
 from tradenas.formats.lower import lower
-from tradenas.formats.program import Pointwise, Program, Quantise
+from tradenas.formats.program import Input, Pointwise, Program, Quantise, Taps
 from tradenas.formats.reference import apply, run_series, run_windows
 from tradenas.formats.simplify import simplify
 from tradenas.nn import Layout, Network
 from tradenas.seeds import rng_for
-from tradenas.space import FIXED_POINT, Cell, Chain
+from tradenas.space import FIXED_POINT, Cell, Chain, Fixed
 
 LAYOUT = Layout(
     groups=("returns", "returns", "trend", "volume"), transforms=("zscore",), names=("a", "b", "c", "d")
@@ -134,6 +134,27 @@ def test_what_is_not_exact_is_named():
     unrounded = Chain(depths=(1,), widths=(8,), ops=("dense",), norms=("none",), lookbacks=(3,)).space()
     with pytest.raises(SpaceError, match=r"\(filters\)"):
         check_exact(lower(Network(unrounded, LAYOUT).standalone(unrounded.smallest(), seed=0)))
+
+
+def test_rows_before_the_first_are_on_the_way_too():
+    x = Input(name="x", channels=1)
+    q = Quantise(name="q", reads=("x",), channels=1, fixed=Fixed(1, 0, 2))
+    high = Taps(name="high", reads=("q",), channels=1, weight=np.ones((1, 1, 1)), bias=np.array([5.0]), at=(0,))
+    last = Taps(name="last", reads=("high",), channels=1, weight=np.ones((1, 1, 2)), bias=np.zeros(1), at=(0, 1))
+    found = grids(Program(steps=(x, q, high, last), output="last", columns=(0,)))
+    assert (found["high"].low_C, found["high"].high_C) == (4.0, 5.75)
+    assert (found["last"].low_C, found["last"].high_C) == (0.0, 11.5)
+    assert found["last"].fixed == Fixed(0, 4, 2)
+
+
+def test_depthwise_weights_are_not_pruned():
+    space = Chain(
+        depths=(1,), widths=(8,), ops=("separable3",), norms=("none",), lookbacks=(3,), weight_bits=("8",),
+        activation_bits=("6",), sparsities=(0.75,), dropouts=(0.0,), activations=("relu",),
+    ).space()  # fmt: skip
+    program = lower(Network(space, LAYOUT))
+    assert (program["layer0/separable3/depthwise"].weight == 0).sum() < 6  # of 24
+    assert (program["layer0/separable3"].weight == 0).sum() >= 48  # of 64
 
 
 def test_weights_leave_rounded_and_pruned():
