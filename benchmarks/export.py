@@ -1,6 +1,6 @@
 """How large ONNX exports are, how near to the network, and how fast: random architectures of the ops that there are.
 
-    python benchmarks/export.py [--nets 200]        # about 2 minutes on one core
+    python benchmarks/export.py [--nets 80]         # about 3 minutes on one core
 
 Draws chains and cells over the indicators of the package, fresh weights, from a few hundred parameters to a million.
 For each: bytes of the window, streaming and 8-bit model; the largest difference of windows and of a stream from the
@@ -118,7 +118,7 @@ def bucket(program: Program) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", type=int, default=200, help="chains and cells together; a fifth as many wide ones")
+    parser.add_argument("--nets", type=int, default=80, help="chains and cells together; a fifth as many wide ones")
     nets = parser.parse_args().nets
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tradenas.data.synthetic import planted
     from tradenas.errors import TradenasError
     from tradenas.features import RegimeModel, Target, alpha158, bar_funding, build_table, feature, joined
+    from tradenas.formats.live import Live
     from tradenas.nn import Layout, Network, hard, soft
     from tradenas.report import load_record, write_report
     from tradenas.search.base import Candidate, Scorer, Task, run_search
@@ -61,6 +62,7 @@ _WHERE = {
     "tradenas.data.synthetic": ("planted",),
     "tradenas.errors": ("TradenasError",),
     "tradenas.features": ("RegimeModel", "Target", "alpha158", "bar_funding", "build_table", "feature", "joined"),
+    "tradenas.formats.live": ("Live",),
     "tradenas.nn": ("Layout", "Network", "hard", "soft"),
     "tradenas.report": ("load_record", "write_report"),
     "tradenas.search.base": ("Candidate", "Scorer", "Task", "run_search"),
@@ -80,8 +82,8 @@ _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "SPOS", "Architecture", "Candidate", "Candles", "Cell", "Chain", "Choice", "Costs", "Dataset", "Evaluator",
-    "Extra", "Layout", "Ledger", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Sandwich", "Scorer",
-    "SearchSpace", "Series", "Span", "Study", "StudyConfig", "StudyResult", "Target", "Task", "TradenasError",
+    "Extra", "Layout", "Ledger", "Live", "Network", "RandomSearch", "RegimeModel", "Repairs", "Rule", "Sandwich",
+    "Scorer", "SearchSpace", "Series", "Span", "Study", "StudyConfig", "StudyResult", "Target", "Task", "TradenasError",
     "Training", "alpha158", "audit", "backtest", "bar_funding", "build_dataset", "build_table", "feature", "fit",
     "hard", "joined", "load_record", "make_zones", "planted", "read_candles", "read_extra", "read_funding",
     "resample", "run_search", "sample", "soft", "walk_forward", "write_candles", "write_report",

@@ -209,11 +209,11 @@ def _markdown(card: Mapping[str, Any], proved: Sequence[str]) -> str:
             for name, files in card["files"].items()
             for file in files
         ),
-        *(f"- {name}: {_told(facts)}" for name, facts in card["facts"].items()),
         "",
+        *(f"{name}: {_told(facts)}.\n" for name, facts in card["facts"].items()),
         "## Licence",
         "",
-        *card["licence"],
+        *(f"- {line}" for line in card["licence"]),
         "",
     ]
     return "\n".join(lines)
@@ -223,10 +223,13 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _told(facts: Any) -> str:
-    """Facts on one line."""
+def _told(facts: Any, *, inner: bool = False) -> str:
+    """Facts on one line; what they hold is in brackets."""
     if isinstance(facts, Mapping):
-        return "; ".join(f"{key} {_told(value)}" for key, value in facts.items())
+        each = [f"{str(key).replace('_', ' ')} {_told(value, inner=True)}" for key, value in facts.items()]
+        return f"({', '.join(each)})" if inner else "; ".join(each)
+    if isinstance(facts, list | tuple):
+        return f"[{', '.join(_told(value, inner=True) for value in facts)}]"
     if isinstance(facts, float):
         return f"{facts:.4g}"
     return str(facts)

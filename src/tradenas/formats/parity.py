@@ -111,8 +111,8 @@ class Proof:
         off = f", {self.beyond} of them beyond it (allowed {self.allowed}: roundings of sums)" if self.allowed else ""
         return (
             f"{self.what}: {'equal' if self.passed else 'NOT EQUAL'} to {self.against} on {self.compared:,} signals "
-            f"({self.real:,} of real rows), largest error {self.max_error:.2g} (allowed {self.tolerance:.2g}){off}; "
-            f"{self.spoke} of {self.spoiled:,} spoiled inputs spoke"
+            f"({self.real:,} of real rows), largest error {self.max_error:.2g} (allowed {self.tolerance:.2g}){off}"
+            + (f"; {self.spoke} of {self.spoiled:,} spoiled inputs spoke" if self.spoiled else "")
         )
 
 
