@@ -229,6 +229,7 @@ def test_faulty_budgets_are_told(budget, message):
         ({"objectives": ["merit", "latency_us"]}, "budget.table"),
         ({"exponents": [{"cost": "macs"}]}, "budget.exponents.target"),
         ({"bit_operations": 5.0}, "space.weight_bits"),
+        ({"luts": 5.0}, "nothing but bits"),
         ({"device": "away.toml"}, "away.toml"),
     ],
 )

@@ -23,6 +23,8 @@ class Budget:
         peak_bytes: most bytes of activations at once, while one more candle (or a window) is run.
         state_bytes: most bytes to remember between candles.
         bit_operations: most multiply-accumulates times the bits of both factors, where the space chooses bits.
+        luts: most look-up tables of a circuit, as digits and bits are expected to make them, where all that the space
+            offers is fixed point.
         latency_us: most microseconds that a signal takes, as the latency table predicts.
     """
 
@@ -32,6 +34,7 @@ class Budget:
     peak_bytes: float = 0.0
     state_bytes: float = 0.0
     bit_operations: float = 0.0
+    luts: float = 0.0
     latency_us: float = 0.0
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from tradenas.cost.memory import PeakBytes, state_bytes
 from tradenas.errors import ConfigError, SpaceError
 from tradenas.nn import Mixture, Network
 from tradenas.space import Architecture, Picked
+from tradenas.space.fixed import EXACT
 from tradenas.space.switches import QUANT
 
 __all__ = ["Exact", "Mode", "PriceList", "prices"]
@@ -24,6 +25,7 @@ Mode = Literal["stream", "window"]
 MISSING = {
     "latency_us": "name a latency table in budget.table: `tradenas measure` makes one",
     "bit_operations": "offer bits in space.weight_bits or space.activation_bits",
+    "luts": "offer nothing but bits in space.weight_bits and space.activation_bits",
 }
 
 
@@ -45,7 +47,7 @@ def prices(
         mode: `stream` for one more candle where all that can be remembered is, `window` for a whole window at once, of
             as many rows as any architecture may read.
         latency: predicts microseconds; without it there is no `latency_us`.  `bit_operations` there are where the space
-            chooses bits.
+            chooses bits, `luts` where it offers nothing but bits.
     """
     window = mode == "window"
     found: dict[str, Exact] = {
@@ -55,8 +57,13 @@ def prices(
         "peak_bytes": PeakBytes(network, precision, rows=network.reach() if window else 1),
         "state_bytes": state_bytes(network, precision),
     }
-    if any(choice.name.startswith(QUANT) for choice in network.space.choices):
+    precisions = {c.name.removeprefix(QUANT): c.options for c in network.space.choices if c.name.startswith(QUANT)}
+    if precisions:
         found["bit_operations"] = bit_operations(network)
+    if all(EXACT not in precisions.get(name, (EXACT,)) for name in ("weights", "activations")):
+        from tradenas.cost.fpga import Luts
+
+        found["luts"] = Luts(network)
     return found | ({} if latency is None else {"latency_us": latency})
 
 

@@ -24,6 +24,7 @@ COSTS = {
     "peak_bytes": "peak bytes of activations",
     "state_bytes": "bytes remembered",
     "bit_operations": "bit operations",
+    "luts": "look-up tables, expected",
     "latency_us": "latency",
 }
 UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))

@@ -91,16 +91,20 @@ class BudgetConfig(Budget):
         return device(base / self.device if self.device.endswith(".toml") else self.device)
 
 
-def limits_of(config: StudyConfig, found: Device | None, latency: Latency | None) -> tuple[Budget, dict[str, float]]:
-    """The limits that hold, and those of the device that nothing here prices, which nothing holds."""
+def limits_of(
+    config: StudyConfig, found: Device | None, priced: Mapping[str, object]
+) -> tuple[Budget, dict[str, float]]:
+    """The limits that hold, and those of the device that nothing here prices, which nothing holds.
+
+    Circuits as they leave here have no multiplier blocks and no blocks of memory: a limit of none is met.
+    """
+    latency = cast("Latency | None", priced.get("latency_us"))
     named = config.budget.limits()
     own = {} if found is None else found.limits.set()
     if latency is not None and "latency_us" in own:
         own["latency_us"] /= latency.table.p99
-    known = {name: limit for name, limit in own.items() if name in COSTS}
-    if latency is None:
-        known.pop("latency_us", None)
-    unpriced = {name: limit for name, limit in own.items() if name not in known and name not in named}
+    known = {name: limit for name, limit in own.items() if name in priced}
+    unpriced = {name: limit for name, limit in own.items() if limit and name not in known and name not in named}
     budget = Budget(**{**known, **named}).tightened(parameters=getattr(config.search, "max_params", 0))
     return budget, unpriced
 
@@ -140,9 +144,10 @@ def price_list(config: StudyConfig, layout: Layout, indicators: Mapping[str, str
     enlarged = {"cells": config.trials.cells, "cell/width": config.trials.width}
     fixed = {name: 0 for name, size in enlarged.items() if size}
     mode = mode_of(settings, found, latency)
+    costs = prices(network, precision=precision_of(settings, found), mode=mode, latency=latency)
     return PriceList(
-        costs=prices(network, precision=precision_of(settings, found), mode=mode, latency=latency),
-        budget=limits_of(config, found, latency)[0],
+        costs=costs,
+        budget=limits_of(config, found, costs)[0],
         exponents=settings.exponents,
         rule=settings.rule,
         scale=settings.scale,
@@ -193,7 +198,7 @@ def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base
     found = config.budget.on(base)
     cost = listed.costs.get("latency_us")
     latency = cast("Latency", cost) if cost is not None else None
-    _, unpriced = limits_of(config, found, latency)
+    _, unpriced = limits_of(config, found, listed.costs)
     told: dict[str, Any] = {
         "device": None if found is None else {"name": found.name, "words": found.words, "kind": found.kind},
         "precision": precision_of(config.budget, found),
@@ -220,8 +225,12 @@ def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base
     write_json(folder.budget, {**told, **_told(seen)})
     for name, limit in unpriced.items():
         if found is not None:
-            why = "name a latency table" if name == "latency_us" else "the search has no price for it"
+            timed = name == "latency_us" and found.kind != "fpga"
+            why = "name a latency table" if timed else "the search has no price for it"
             events.warn("budget", f"{found.name} allows {limit:g} {name}, which nothing holds: {why}")
+    if latency is not None and latency.table.accepted:
+        words = f"two halves of {config.budget.table} differ by {latency.table.floor:.1%}: it was accepted all the same"
+        events.warn("budget", words)
     events.say("budget", seen.lines())
     seen.require()
 

@@ -52,7 +52,7 @@ def pareto(costs_NK: FloatArray, violation_N: Sequence[float] = ()) -> tuple[tup
     crowding = get_crowding_function("cd")
     for number, front in enumerate(found):
         fronts_N[front] = number
-        apart_N[front] = crowding.do(costs_NK[front])
+        apart_N[front] = crowding.do(costs_NK[front]) if len(front) > 2 else np.inf
     return tuple(fronts_N.tolist()), apart_N
 
 
