@@ -13,6 +13,7 @@ from tradenas.features import Target, build_table
 from tradenas.splits import make_zones
 from tradenas.train.build import build_dataset
 from tradenas.train.dataset import Dataset
+from tradenas.train.segments import tensor_of
 from tradenas.train.store import ARRAYS, cut, load_dataset, save_dataset
 from train.datasets import make_dataset
 
@@ -118,3 +119,17 @@ def test_a_damaged_file_is_refused(tmp_path, fault):
         path.write_bytes(save({"x_TF": np.zeros((3, 3), np.float32)}))
     with pytest.raises(FolderError, match="a dataset"):
         load_dataset(path)
+
+
+def test_a_loaded_dataset_is_the_files_own_pages_and_writing_to_it_changes_no_file(tmp_path):
+    data = make_dataset(rows=300, features=3)
+    save_dataset(data, tmp_path / "data.safetensors")
+    before = (tmp_path / "data.safetensors").read_bytes()
+    loaded = load_dataset(tmp_path / "data.safetensors")
+    base = loaded.x_TF
+    while not isinstance(base, np.memmap):
+        base = base.base
+    assert tensor_of(loaded.x_TF).data_ptr() == loaded.x_TF.ctypes.data
+    loaded.x_TF[0, 0] = 1e6
+    assert (tmp_path / "data.safetensors").read_bytes() == before
+    assert load_dataset(tmp_path / "data.safetensors").x_TF[0, 0] == data.x_TF[0, 0]

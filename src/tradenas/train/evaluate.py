@@ -24,6 +24,7 @@ from tradenas.train.fit import Fitted, mean_loss
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Market, each, features_of
 from tradenas.train.portfolio import AGREEMENT, agreement, trade, usual_size, volatility_of
+from tradenas.train.segments import tensor_of
 from tradenas.train.stream import Memo, measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
@@ -134,8 +135,8 @@ class Evaluator:
         """Feature rows from the first that is needed to the last, kept for the next candidate."""
         first = max(0, max(self.train.start, self.train.stop - self.calibration) - reach + 1)
         if not hasattr(self, "_first") or first < self._first:
-            x = torch.from_numpy(np.array(features_of(self.data)[..., first : self.valid.stop, :], np.float32))
-            object.__setattr__(self, "_x", x.to(self.device))
+            x = tensor_of(features_of(self.data)[..., first : self.valid.stop, :], self.device)
+            object.__setattr__(self, "_x", x)
             object.__setattr__(self, "_first", first)
         return self._x, self._first
 

@@ -16,7 +16,7 @@ from tradenas.splits import Span, holdout
 from tradenas.train.loop import Training, optimizer_for, train_epoch
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Market, features_of
-from tradenas.train.segments import Segments
+from tradenas.train.segments import Segments, tensor_of
 from tradenas.train.stream import measure, stream
 from tradenas.typing import BoolArray, Float32Array, FloatArray
 
@@ -159,4 +159,4 @@ def mean_loss(
 
 
 def _rows(data: Market, span: Span, reach: int) -> torch.Tensor:
-    return torch.from_numpy(np.array(features_of(data)[..., max(0, span.start - reach + 1) : span.stop, :], np.float32))
+    return tensor_of(features_of(data)[..., max(0, span.start - reach + 1) : span.stop, :])

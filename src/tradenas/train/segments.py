@@ -23,7 +23,7 @@ from tradenas.train.loss import Objective
 from tradenas.train.panel import Market, features_of
 from tradenas.typing import Float32Array, FloatArray, IntArray
 
-__all__ = ["Batch", "Segments", "gather"]
+__all__ = ["Batch", "Segments", "gather", "tensor_of"]
 
 
 class Batch(NamedTuple):
@@ -94,7 +94,7 @@ class Segments:
         self.num_targets = int(learnable_AT.sum())
         self._before_T = np.concatenate([[0], np.cumsum(usable_T)])
         #: Features of every row: (T, F), or (A, T, F) of a panel.
-        self.x = _tensor(features_of(data), device)
+        self.x = tensor_of(features_of(data), device)
         #: The same with the markets below each other, (A * T, F).
         self.x_TF = self.x.reshape(-1, self.x.shape[-1])
         self._starts = np.arange(self.assets) * len(data)
@@ -163,7 +163,7 @@ def gather(
     return Batch(x_BTF, y_BS, weight_BS)
 
 
-def _tensor(x: Float32Array, device: torch.device | str) -> Tensor:
-    """A view where NumPy and torch can share memory; memory-mapped arrays are read-only, so those are copied once."""
+def tensor_of(x: Float32Array, device: torch.device | str = "cpu") -> Tensor:
+    """A view where NumPy and torch can share memory; what is read-only or has gaps is copied."""
     x = np.ascontiguousarray(x, dtype=np.float32)
     return torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)

@@ -25,6 +25,9 @@ OPTIONAL = ("regime_T", "funding_T")
 #: What a file of a panel has besides each market's arrays, which are named `ROW/NAME`.
 OF_PANEL = ("present_AT", "weight_AT")
 
+#: How safetensors names what is in our arrays.
+DTYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "I8": np.int8, "BOOL": np.bool_}
+
 
 def _arrays(data: Dataset) -> dict[str, Any]:
     return {name: getattr(data, name) for name in ARRAYS if getattr(data, name) is not None}
@@ -57,26 +60,48 @@ def save_dataset(data: Market, path: Path) -> None:
 
 
 def load_dataset(path: Path) -> Market:
-    """Reads what `save_dataset` wrote.
+    """Reads what `save_dataset` wrote: arrays are the file's own pages, which processes that read it share.
 
     Raises:
         FolderError: the file is missing or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            about = json.loads(file.metadata()["dataset"])
-            there, symbols = set(file.keys()), about.pop("symbols", None)
+        metadata, found = _mapped(path)
+        about = json.loads(metadata["dataset"])
+        symbols = about.pop("symbols", None)
 
-            def arrays(prefix: str) -> dict[str, Any]:
-                wanted = [name for name in ARRAYS if prefix + name in there or name not in OPTIONAL]
-                return {name: file.get_tensor(prefix + name) for name in wanted}
+        def arrays(prefix: str) -> dict[str, Any]:
+            wanted = [name for name in ARRAYS if prefix + name in found or name not in OPTIONAL]
+            return {name: found[prefix + name] for name in wanted}
 
-            tables = [arrays(f"{row}/") for row in range(len(symbols))] if symbols else [arrays("")]
-            shared = {name: file.get_tensor(name) for name in OF_PANEL} if symbols else {}
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        tables = [arrays(f"{row}/") for row in range(len(symbols))] if symbols else [arrays("")]
+        shared = {name: found[name] for name in OF_PANEL} if symbols else {}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FolderError(str(path), got=f"{type(error).__name__}: {error}", expected="a dataset") from error
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
     markets = tuple(Dataset(**table, **plain) for table in tables)  # type: ignore[arg-type]  # Dataset checks them
     return Panel(symbols=tuple(symbols), markets=markets, **shared) if symbols else markets[0]
+
+
+def _mapped(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """The metadata and the arrays of a safetensors file, mapped into memory and not read.
+
+    Copy on write: torch takes them without a copy, and nothing that is written to them reaches the file.  A page that
+    nobody writes to exists once, however many workers read it.
+    """
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="numpy") as file:  # which checks the header against the file
+        metadata = file.metadata()
+    with path.open("rb") as raw:
+        size = int.from_bytes(raw.read(8), "little")
+        header = json.loads(raw.read(size))
+    header.pop("__metadata__")
+    bytes_ = np.memmap(path, dtype=np.uint8, mode="c")
+    arrays = {}
+    for name, entry in header.items():
+        low, high = (8 + size + at for at in entry["data_offsets"])
+        arrays[name] = np.asarray(bytes_[low:high]).view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return metadata, arrays
