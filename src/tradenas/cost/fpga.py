@@ -7,8 +7,8 @@ finds sums that several outputs share, and it finds the more of them the more th
 
     luts = a sum k b + c sum (k - 1) + d sum (k - 1) o + e sum (k - 1) log2 k + f tables
 
-over the outputs of all layers, one row computed and the others remembered; a table of b bits is as large as da4ml counts
-it.  The coefficients were fitted to da4ml's own estimates of drawn networks, by relative error.
+over the outputs of all layers, one row computed and the others remembered; a table is as large as da4ml counts it.
+The coefficients were fitted to da4ml's own estimates of drawn networks, by relative error.
 
     of a program        digits counted (`program_luts`)
     of an architecture  digits expected from bits and sparsity (`Luts`), so that a mixture has a mean and a gradient

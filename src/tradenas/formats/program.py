@@ -24,8 +24,8 @@ from tradenas.space.fixed import Fixed
 from tradenas.typing import FloatArray
 
 __all__ = [
-    "Add", "Attend", "Concat", "Depthwise", "Fixed", "Input", "LayerNorm", "Max", "Multiply", "Pick", "Pointwise",
-    "Program", "Quantise", "Recurrent", "Step", "Taps",
+    "Add", "Attend", "Concat", "Depthwise", "Fixed", "GatedCell", "Input", "LayerNorm", "Max", "Multiply", "Pick",
+    "Pointwise", "Program", "Quantise", "Recurrent", "Step", "Taps",
 ]  # fmt: skip
 
 Function = Literal["relu", "gelu", "tanh", "sigmoid", "leaky_relu"]
@@ -202,6 +202,49 @@ class Recurrent(Step):
     weight_hidden: FloatArray
     bias_input: FloatArray
     bias_hidden: FloatArray
+
+    @property
+    def lags(self) -> tuple[int, ...]:
+        return tuple(range(self.rows))
+
+    def macs(self, channels: Mapping[str, int]) -> int:  # noqa: ARG002
+        return self.rows * int(self.weight_input.size + self.weight_hidden.size)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GatedCell(Step):
+    """The last state of a recurrent cell in fixed point that begins at zero `rows - 1` rows before.
+
+    With S, G, H rounding to `source`, `gate` and `state`, and products of weights exact:
+
+        gru       r, z = G(sigmoid(S(W x + b + U h + c)))      n = H(tanh(S(W x + b + r S(U h + c))))
+                  h' = H(n + z (h - n))                        as torch's, gates in its order: reset, update, new
+        mingru    z = G(sigmoid(S(W x + b)))  n = H(tanh(S(W x + b)))  h' = H(h + z (n - h))    update, new
+
+    (GRU: Cho et al. 2014, arXiv:1406.1078; minGRU: Feng et al. 2024, arXiv:2410.01201, with the tanh that bounds n.)
+
+    Attributes:
+        cell: `gru` or `mingru`.
+        rows: that it reads.
+        weight_input: (gates * channels, channels of the input).
+        weight_hidden: (gates * channels, channels); of `mingru` (0, channels).
+        bias_input: (gates * channels,).
+        bias_hidden: (gates * channels,); of `mingru` (0,).
+        source: what the functions read.
+        gate: of r and z, without a sign.
+        state: of n and h, with one.
+    """
+
+    kind = "gated cell"
+    cell: Literal["gru", "mingru"]
+    rows: int
+    weight_input: FloatArray
+    weight_hidden: FloatArray
+    bias_input: FloatArray
+    bias_hidden: FloatArray
+    source: Fixed
+    gate: Fixed
+    state: Fixed
 
     @property
     def lags(self) -> tuple[int, ...]:

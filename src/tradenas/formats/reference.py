@@ -16,6 +16,8 @@ from tradenas.formats.program import (
     Attend,
     Concat,
     Depthwise,
+    Fixed,
+    GatedCell,
     Input,
     LayerNorm,
     Max,
@@ -30,7 +32,7 @@ from tradenas.formats.program import (
 )
 from tradenas.typing import FloatArray
 
-__all__ = ["quantised", "run_series", "run_windows", "values_of"]
+__all__ = ["gated", "quantised", "run_series", "run_windows", "values_of"]
 
 #: Of a value, its rows `lag` rows before: (.., rows, channels).
 Earlier = Callable[[int], FloatArray]
@@ -115,7 +117,7 @@ def apply(step: Step, earlier: Mapping[str, Earlier]) -> FloatArray:
             made: FloatArray = FUNCTIONS[step.function](now[0])
             return made
         case Quantise():
-            return quantised(now[0], step)
+            return quantised(now[0], step.fixed)
         case LayerNorm():
             centred = now[0] - now[0].mean(-1, keepdims=True)
             spread = np.sqrt(np.square(centred).mean(-1, keepdims=True) + step.epsilon)
@@ -134,15 +136,16 @@ def apply(step: Step, earlier: Mapping[str, Earlier]) -> FloatArray:
             return np.asarray(np.stack([first(lag) for lag in range(step.rows)]).max(0))
         case Recurrent():
             return _recurrent(step, first)
+        case GatedCell():
+            return _gated(step, first)
         case Attend():
             return _attend(step, *(earlier[name] for name in step.reads))
         case Input() | _:
             raise SpaceError(step.name, got=f"a step of kind {step.kind!r}", expected="one that can be run")
 
 
-def quantised(x: FloatArray, step: Quantise) -> FloatArray:
+def quantised(x: FloatArray, fixed: Fixed) -> FloatArray:
     """The nearest numbers of a format, halves up, the ends for what lies beyond."""
-    fixed = step.fixed
     return np.clip(np.floor(x / fixed.step + 0.5) * fixed.step, fixed.low, fixed.high)
 
 
@@ -187,6 +190,32 @@ def _recurrent(step: Recurrent, earlier: Earlier) -> FloatArray:
             memory = _sigmoid(f) * memory + _sigmoid(i) * np.tanh(g)
             hidden = _sigmoid(o) * np.tanh(memory)
     return hidden
+
+
+def _gated(step: GatedCell, earlier: Earlier) -> FloatArray:
+    hidden = np.zeros((*earlier(0).shape[:-1], step.channels))
+    for lag in range(step.rows - 1, -1, -1):
+        hidden = gated(step, earlier(lag), hidden)
+    return hidden
+
+
+def gated(step: GatedCell, x: FloatArray, hidden: FloatArray) -> FloatArray:
+    """The next state of a cell in fixed point."""
+
+    def gate(sums: FloatArray) -> FloatArray:
+        return quantised(_sigmoid(quantised(sums, step.source)), step.gate)
+
+    def new(sums: FloatArray) -> FloatArray:
+        return quantised(np.tanh(quantised(sums, step.source)), step.state)
+
+    read = np.split(x @ step.weight_input.T + step.bias_input, 2 if step.cell == "mingru" else 3, -1)
+    if step.cell == "mingru":
+        update, candidate = gate(read[0]), new(read[1])
+        return quantised(hidden + update * (candidate - hidden), step.state)
+    kept = np.split(hidden @ step.weight_hidden.T + step.bias_hidden, 3, -1)
+    reset, update = gate(read[0] + kept[0]), gate(read[1] + kept[1])
+    candidate = new(read[2] + reset * quantised(kept[2], step.source))
+    return quantised(candidate + update * (hidden - candidate), step.state)
 
 
 def _attend(step: Attend, query: Earlier, key: Earlier, value: Earlier) -> FloatArray:

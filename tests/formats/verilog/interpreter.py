@@ -17,7 +17,9 @@ CALL = re.compile(r"^(\w+) #\(([^)]*)\) \w+ \((.*)\)$")
 class Interpreter:
     """One core; `run(word)` gives `model_out` for `model_inp`."""
 
-    def __init__(self, verilog: str, tables: Mapping[str, str]) -> None:
+    def __init__(self, verilog: str) -> None:
+        constants = re.findall(r"localparam \[\d+:0\] (\w+) = \d+'b([01x]+);", verilog)
+        self.tables = {name: int(bits.replace("x", "0"), 2) for name, bits in constants}
         self.lines: list[str] = []
         self.widths: dict[str, int] = {}
         for line in (raw.split("//")[0].strip() for raw in verilog.splitlines()):
@@ -25,7 +27,6 @@ class Interpreter:
                 self.lines.append(line)
             for msb, name in re.findall(r"(?:wire|reg|input|output) \[(\d+):0\] (\w+)", line):
                 self.widths[name] = int(msb) + 1
-        self.tables = {name: [int(w.replace("X", "0"), 16) for w in text.split()] for name, text in tables.items()}
 
     def run(self, word: int) -> int:
         values, out = {"model_inp": word}, 0
@@ -49,8 +50,6 @@ class Interpreter:
     ) -> tuple[str, int]:
         target = pins[-1].partition("[")[0]
         read = [self.value(p, values) for p in pins[:-1]]
-        if module == "lookup_table":
-            return target, self.tables[numbers[2].strip('"')][read[0][0]]
         n = [int(x) for x in numbers]
         mask = (1 << self.widths[target]) - 1
         if module == "negative":
@@ -76,6 +75,12 @@ class Interpreter:
         text = text.strip()
         if found := re.fullmatch(r"(\d*)'b([01]+)", text):
             return int(found[2], 2), int(found[1] or len(found[2]))
+        if found := re.fullmatch(
+            r"\{(t\d+_\d+\[\w+\](?:, t\d+_\d+\[\w+\])*)\}", text
+        ):  # a table
+            reads = [re.fullmatch(r"(\w+)\[(\w+)\]", part) for part in found[1].split(", ")]
+            bits = [self.tables[r[1]] >> self.value(r[2], values)[0] & 1 for r in reads if r is not None]
+            return int("".join(map(str, bits)), 2), len(bits)
         if found := re.fullmatch(r"(\w+)(?:\[(\d+)(?::(\d+))?\])?", text):
             name = found[1] if found[1] in values else found[1].removesuffix("_r")
             if found[2] is None:

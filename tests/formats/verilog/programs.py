@@ -9,6 +9,7 @@ from tradenas.formats.program import (
     Concat,
     Depthwise,
     Fixed,
+    GatedCell,
     Input,
     Max,
     Multiply,
@@ -139,9 +140,30 @@ def deep() -> Program:
     return c.end(c.quantise("h", c.point("hr", c.taps("hc", b, 8, (0,)), "relu"), Fixed(0, 2, 3)))
 
 
+def cell(kind: str, rows: int = 4, width: int = 3) -> Program:
+    """A gated cell between a convolution and one more convolution."""
+    c, gates = Chain(10), 3 if kind == "gru" else 2
+    x = c.quantise("a", c.taps("ac", "in", 4, (1, 0)), SIGNED)
+    hidden = gates if kind == "gru" else 0
+    c.add(GatedCell(
+        name="cell", reads=(x,), channels=width, cell=kind, rows=rows, weight_input=c.weights(gates * width, 4),
+        weight_hidden=c.weights(hidden * width, width), bias_input=c.weights(gates * width),
+        bias_hidden=c.weights(hidden * width), source=Fixed(1, 2, 3), gate=Fixed(0, 0, 5), state=Fixed(1, 0, 5),
+    ))  # fmt: skip
+    return c.end(c.quantise("q", c.taps("d", "cell", 3, (2, 0)), SIGNED))
+
+
+def gru() -> Program:
+    return cell("gru")
+
+
+def mingru() -> Program:
+    return cell("mingru")
+
+
 PROGRAMS = {
     "relu": relu, "signed": signed, "coarse": coarse, "tables": tables, "products": products, "carried": carried,
-    "pruned": pruned, "deep": deep,
+    "pruned": pruned, "deep": deep, "gru": gru, "mingru": mingru,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from formats.verilog.interpreter import Interpreter, signed
 from formats.verilog.programs import PROGRAMS, Chain, rows
 from tradenas.errors import UnsupportedOp
-from tradenas.formats.program import Attend, Fixed, LayerNorm, Program, Taps
+from tradenas.formats.program import Attend, Fixed, GatedCell, LayerNorm, Program, Taps
 from tradenas.formats.verilog.fixed import fraction_bits, saturate
 from tradenas.formats.verilog.pipeline import pipeline
 from tradenas.formats.verilog.trace import Traced, trace
@@ -29,7 +29,7 @@ def runner(logic: Any) -> Runner:
     """Numbers in, numbers out, through the text of the Verilog.  (da4ml 0.6.0's own interpreters, in Python and in C++,
     take some multiplexers wrongly that its Verilog takes rightly.)"""
     core = pipeline(logic, "core")
-    chip = Interpreter(core.verilog, core.tables)
+    chip = Interpreter(core.verilog)
     ins, outs = logic.inp_qint, logic.out_qint
 
     def run(numbers: FloatArray) -> FloatArray:
@@ -60,10 +60,13 @@ def stream(traced: Traced, rows_TF: FloatArray) -> FloatArray:
     """Every signal, the memory carried by hand."""
     run = runner(traced.logic)
     past = {kept.name: [np.zeros(kept.channels)] * max(kept.lags) for kept in traced.remembered}
+    zeros = np.zeros(sum(cell.channels for cell in traced.cells))
+    states = [zeros] * traced.passes  # of all cells, from those that begin now to the oldest
     said = []
     for row in quantised(traced, rows_TF):
         memory = [past[kept.name][lag - 1] for kept in traced.remembered for lag in kept.lags]
-        out = run(np.concatenate([row, *memory]))
+        every = [run(np.concatenate([row, *memory, state])) for state in states]
+        states, out = [zeros, *(after[len(after) - len(zeros) :] for after in every[:-1])], every[-1]
         said.append(out[0])
         at = 1
         for kept in traced.remembered:
@@ -74,7 +77,7 @@ def stream(traced: Traced, rows_TF: FloatArray) -> FloatArray:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_stream_is_the_windowed_reference(name):
-    program, rows_TF = PROGRAMS[name](), rows(24)
+    program, rows_TF = PROGRAMS[name](), rows(15)
     traced = trace(program)
     want = signals(traced, rows_TF)
     np.testing.assert_array_equal(stream(traced, rows_TF)[program.reach - 1 :], want)
@@ -132,6 +135,20 @@ def test_what_it_cannot_express_is_refused_by_name():
         r"tanh of a number of 1\d bits",
     )
     refused(lambda c: c.taps("c", "x", 3, (0,)), r"floating-point.*quantiser on the inputs")
+
+
+def test_a_gated_cell_above_another_is_for_windows():
+    program = PROGRAMS["mingru"]()
+    cell = next(s for s in program.steps if isinstance(s, GatedCell))
+    above = replace(cell, name="above", reads=("cell",), weight_input=cell.weight_input[:, :3])
+    signal = Taps(name="s", reads=("above",), channels=1, weight=np.ones((1, 3, 1)), bias=np.zeros(1), at=(0,))
+    stacked = Program(steps=(*program.steps, above, signal), output="s", columns=program.columns)
+    with pytest.raises(UnsupportedOp, match=r"'above'.*second gated cell.*window core"):
+        trace(stacked)
+    run, rows_TF = runner(trace(stacked, streaming=False).logic), rows(12)
+    traced = trace(stacked, streaming=False)
+    got = [run(row)[0] for row in quantised(traced, rows_TF)]
+    np.testing.assert_array_equal(got[stacked.reach - 1 :], signals(traced, rows_TF))
 
 
 def test_weights_of_full_precision_are_refused():

@@ -71,8 +71,8 @@ def write_verilog(subject: Subject, options: Options, folder: Path) -> Written:
 
 
 def gzipped(folder: Path) -> int:
-    """Bytes of a design's Verilog and tables, compressed; vectors and notes do not count."""
-    files = sorted([*folder.rglob("*.v"), *folder.rglob("*.mem")])
+    """Bytes of a design's Verilog and tables, compressed; the testbench does not count."""
+    files = sorted(folder.rglob("*.v"))
     return len(gzip.compress(b"".join(f.read_bytes() for f in files if f.name != "tb.v"), mtime=0))
 
 

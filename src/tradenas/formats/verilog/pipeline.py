@@ -61,7 +61,6 @@ class Core:
         registers: bits of the registers between stages.
         input_widths: bits of each input, in the order of the trace; 0 where it is not read.
         output_widths: bits of each output.
-        tables: text of each `$readmemh` file, by its name.
     """
 
     verilog: str
@@ -70,7 +69,6 @@ class Core:
     registers: int
     input_widths: tuple[int, ...]
     output_widths: tuple[int, ...]
-    tables: dict[str, str]
 
 
 def pipeline(logic: Any, name: str, *, stages: int | None = None, most: int = 12, delays: Delays | None = None) -> Core:
@@ -103,19 +101,36 @@ def pipeline(logic: Any, name: str, *, stages: int | None = None, most: int = 12
         else:
             read = f"v{index}"
         outputs.append((i, read, width))
-    lines = [_parsed(text, delays) for text in texts]
+    memories: dict[str, str] = table_mem_gen(logic)
+    tables = {memory: f"t{k}" for k, memory in enumerate(memories)}
+    lines = [_parsed(text, delays, tables) for text in texts]
     period, placed = _shortest(lines, stages, most, delays)
     count = max((placed[line.name] for line in lines), default=0) + 1
-    text, registers = _module(name, lines, placed, outputs, input_widths, output_widths)
-    return Core(text, count, period + delays.register, registers, input_widths, output_widths, table_mem_gen(logic))
+    constants = [part for memory, short in tables.items() for part in _truth(short, memories[memory].split())]
+    text, registers = _module(name, constants, lines, placed, outputs, input_widths, output_widths)
+    return Core(text, count, period + delays.register, registers, input_widths, output_widths)
 
 
-def _parsed(text: str, delays: Delays) -> _Line:
+def _truth(short: str, words: list[str]) -> list[str]:
+    """A table as one constant for each output bit: logic, where yosys would make a memory, and find no place for it."""
+    width, found = 4 * len(words[0]), []
+    for bit in range(width):
+        column = "".join("x" if "X" in word else str(int(word, 16) >> bit & 1) for word in reversed(words))
+        found.append(f"  localparam [{len(words) - 1}:0] {short}_{bit} = {len(words)}'b{column};")
+    return found
+
+
+def _parsed(text: str, delays: Delays, tables: dict[str, str]) -> _Line:
     found = DEFINED.search(text)
     assert found is not None, text
     name, width = found[2], int(found[1]) + 1
     reads = tuple(dict.fromkeys(n for n in NAME.findall(text) if n != name))
-    return _Line(text, name, width, reads, _delay(text, width, delays))
+    delay = _delay(text, width, delays)
+    looked = re.search(r'lookup_table #\(\d+, \d+, "([^"]+)"\) \w+ \((\w+),', text)
+    if looked:
+        bits = ", ".join(f"{tables[looked[1]]}_{bit}[{looked[2]}]" for bit in reversed(range(width)))
+        text = f"wire [{width - 1}:0] {name}; assign {name}[{width - 1}:0] = {{{bits}}};"
+    return _Line(text, name, width, reads, delay)
 
 
 def _delay(text: str, width: int, delays: Delays) -> float:
@@ -177,6 +192,7 @@ def _pack(lines: list[_Line], period: float) -> tuple[dict[str, int], float]:
 
 def _module(
     name: str,
+    constants: list[str],
     lines: list[_Line],
     placed: dict[str, int],
     outputs: list[tuple[int, str, int]],
@@ -221,7 +237,7 @@ def _module(
         f"  input [{max(sum(input_widths), 1) - 1}:0] model_inp,",
         f"  output [{max(sum(output_widths), 1) - 1}:0] model_out",
         ");",
-        *declared, *stages,
+        *constants, *declared, *stages,
         "  always @(posedge clk) begin", *clocked, "  end",
         *ends, "endmodule", "",
     ]), registers  # fmt: skip

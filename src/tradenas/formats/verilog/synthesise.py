@@ -63,14 +63,14 @@ def synthesise(folder: Path, family: Family, *, seconds: float = 900.0) -> Synth
         netlist = Path(scratch, "netlist.json")
         static = " ".join(f"static/{module.name}" for module in sorted((folder / "static").glob("*.v")))
         script = "\n".join([
-            f"read_verilog -sv -defer {static}",  # deferred: their parameters, a file name among them, come later
+            f"read_verilog -sv -defer {static}",  # deferred: their parameters come later
             "read_verilog -sv -defer core.v top.v",
             "hierarchy -top top",
             SYNTHESIS[family],
             f"write_json {netlist}",
         ])  # fmt: skip
         Path(scratch, "script.ys").write_text(script + "\n", encoding="utf-8")
-        run(["yosys", "-q", f"{scratch}/script.ys"], folder, seconds=seconds)  # tables are read where they lie
+        run(["yosys", "-q", f"{scratch}/script.ys"], folder, seconds=seconds)
         module: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     cells = Counter(cell["type"] for cell in module["modules"]["top"]["cells"].values())
     parts = dict.fromkeys(PARTS[family], 0)

@@ -7,14 +7,15 @@
                 beside the signal the values to remember are outputs.  One column of each layer is computed per row.
     window      all rows that the signal reads, every step on as many of them as later steps read
 
-A recurrent cell reads its state and gives the next one; the wrapper runs it once for each age (see `wrapper`).
+A gated cell reads a state and gives the next one.  Streaming, the wrapper runs the core once for each state that is
+under way, the oldest first (see `wrapper`): `rows` passes over one cell, and the signal is there after the first.
 Numbers must be dyadic and bounded: each value must pass a quantiser before it is remembered or looked up in a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tradenas.formats.program import (
     Concat,
     Depthwise,
     Fixed,
+    GatedCell,
     Input,
     Max,
     Multiply,
@@ -36,6 +38,7 @@ from tradenas.formats.program import (
     Taps,
 )  # fmt: skip
 from tradenas.formats.reference import FUNCTIONS
+from tradenas.formats.verilog.cells import next_state
 from tradenas.formats.verilog.fixed import fraction_bits, saturate
 
 __all__ = ["Port", "Remembered", "Traced", "trace"]
@@ -73,6 +76,8 @@ class Traced:
             values to remember.
         ports: of the row or the window.
         remembered: values of earlier rows.
+        cells: gated cells whose states are further inputs, and whose next states are further outputs.
+        after_cells: names of the remembered values that read a cell's.
     """
 
     program: Program
@@ -80,6 +85,13 @@ class Traced:
     logic: Any
     ports: tuple[Port, ...]
     remembered: tuple[Remembered, ...] = ()
+    cells: tuple[GatedCell, ...] = ()
+    after_cells: frozenset[str] = frozenset()
+
+    @property
+    def passes(self) -> int:
+        """Runs of the core for each row."""
+        return max((cell.rows for cell in self.cells), default=1)
 
     @property
     def estimated_luts(self) -> int:
@@ -109,10 +121,15 @@ def trace(program: Program, *, streaming: bool = True, depth: int = 2) -> Traced
     outputs = [*tracer.numbers(program[program.output], signal)]
     for kept in tracer.kept.values():
         outputs += [*tracer.numbers(program[kept.name], tracer.value(kept.name, 0))]
+    cells = tuple(s for s in program.steps if isinstance(s, GatedCell) and s.name in tracer.states)
+    for cell in cells:
+        outputs += tracer.numbers(cell, tracer.value(cell.name, 0))
     ports = sorted(tracer.ports, key=lambda p: (p.lag, p.column, p.fixed.bits, p.fixed.fraction))
     inputs = [*(tracer.ports[p] for p in ports), *(v for kept in tracer.kept.values() for v in tracer.memories(kept))]
+    inputs += [v for cell in cells for v in tracer.states[cell.name]]
     logic = comb_trace(inputs, outputs, keep_dead_inputs=True)
-    return Traced(program, streaming, logic, tuple(ports), tuple(tracer.kept.values()))
+    after = frozenset(tracer.after.intersection(tracer.kept))
+    return Traced(program, streaming, logic, tuple(ports), tuple(tracer.kept.values()), cells, after)
 
 
 @dataclass(eq=False)
@@ -128,7 +145,6 @@ class _Later:
     """A function that waits for the quantiser behind it, to become a table with it."""
 
     of: list[Any]
-    function: Callable[[Any], Any]
     name: str
 
 
@@ -139,6 +155,8 @@ class _Tracer:
     depth: int
     ports: dict[Port, Any] = field(default_factory=dict)
     kept: dict[str, Remembered] = field(default_factory=dict)
+    states: dict[str, list[Any]] = field(default_factory=dict)
+    after: set[str] = field(default_factory=set)
     _memory: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
     _values: dict[tuple[str, int], Any] = field(default_factory=dict)
 
@@ -150,11 +168,15 @@ class _Tracer:
         wanted: dict[str, set[int]] = {}
         for step in self.program.steps:
             for name in step.reads if live[step.name] else ():
-                wanted.setdefault(name, set()).update(lag for lag in step.lags if lag)
+                lags = () if isinstance(step, GatedCell) else step.lags  # a cell keeps states, not rows
+                wanted.setdefault(name, set()).update(lag for lag in lags if lag)
         for step in self.program.steps[1:]:
             if self.streaming and wanted.get(step.name):
                 lags = tuple(sorted(wanted[step.name]))
                 self.kept[step.name] = Remembered(step.name, lags, step.channels)
+        for step in self.program.steps:
+            if isinstance(step, GatedCell) or self.after.intersection(step.reads):
+                self.after.add(step.name)
 
     def numbers(self, step: Step, value: Any) -> list[Any]:
         """A value's numbers, where it is one whose bits are known."""
@@ -196,6 +218,8 @@ class _Tracer:
     def _compute(self, step: Step, lag: int) -> Any:
         if isinstance(step, Input):
             return _Raw(tuple(range(step.channels)), lag)
+        if isinstance(step, GatedCell):
+            return self._cell(step, lag)
         read = [self.value(name, lag) for name in step.reads]
         if isinstance(step, Pick):
             return self._pick(step, read[0])
@@ -206,7 +230,7 @@ class _Tracer:
             return self._over_rows(step, rows)
         numbers = [self.numbers(step, value) for value in read]
         if isinstance(step, Pointwise):
-            return _Later(numbers[0], FUNCTIONS[step.function], step.function)
+            return _Later(numbers[0], step.function)
         if isinstance(step, Concat):
             return [v for part in numbers for v in part]
         if isinstance(step, Add):
@@ -233,19 +257,37 @@ class _Tracer:
         if isinstance(value, _Later) and value.name == "relu":  # max(floor(x + 1/2), 0) = floor(max(x, 0) + 1/2)
             return [saturate(v, step.fixed).relu() for v in value.of]
         if isinstance(value, _Later):
-            return [self._table(step, v, value) for v in value.of]
+            return [self._table(step, v, value.name, step.fixed) for v in value.of]
         return [saturate(v, step.fixed) for v in self.numbers(step, value)]
 
-    def _table(self, step: Quantise, v: Any, later: _Later) -> Any:
+    def _table(self, step: Step, v: Any, function: str, f: Fixed) -> Any:
         bits = sum(v.kif)
         if bits > WIDEST_TABLE:
             raise _refused(
-                step, f"{later.name} of a number of {bits} bits", f"a quantiser before it, to {WIDEST_TABLE} or less"
+                step, f"{function} of a number of {bits} bits", f"a quantiser before it, to {WIDEST_TABLE} or less"
             )
-        f = step.fixed
+        if v.low == v.high:
+            return saturate(v.from_const(float(FUNCTIONS[function](np.array([float(v.low)]))[0]), hwconf=v.hwconf), f)
         at = np.linspace(float(v.low), float(v.high), round(float((v.high - v.low) / v.step)) + 1)
-        table = np.clip(np.floor(later.function(at) * 2.0**f.fraction + 0.5) * f.step, f.low, f.high)
+        table = np.clip(np.floor(FUNCTIONS[function](at) * 2.0**f.fraction + 0.5) * f.step, f.low, f.high)
         return v.from_const(float(table[0]), hwconf=v.hwconf) if np.all(table == table[0]) else v.lookup(table)
+
+    def _cell(self, step: GatedCell, lag: int) -> list[Any]:
+        def following(back: int, hidden: list[Any]) -> list[Any]:
+            x = self.numbers(step, self.value(step.reads[0], lag + back))
+            return next_state(step, x, hidden, partial(self._matrix, step), partial(self._table, step))
+
+        if not self.streaming:
+            hidden = [self._new(0, 0, 1)] * step.channels
+            for back in range(step.rows - 1, -1, -1):
+                hidden = following(back, hidden)
+            return hidden
+        rows = {self.program[name].lags for name in self.states} | {step.lags}
+        if self.after.intersection(step.reads) or len(rows) > 1:
+            raise _refused(step, "a second gated cell above the first, or of other rows, in a stream", "a window core")
+        f = step.state
+        self.states[step.name] = [self._new(f.low, f.high, f.step) for _ in range(step.channels)]
+        return following(0, self.states[step.name])
 
     def _sum(self, parts: list[Any]) -> Any:
         total = parts[0]

@@ -94,8 +94,6 @@ def write(made: Design, folder: Path, rows_TF: FloatArray) -> Path:
     (folder / "static").mkdir(exist_ok=True)
     write_text(folder / "core.v", made.core.verilog)
     write_text(folder / "top.v", made.wrapped.verilog)
-    for name, text in made.core.tables.items():
-        write_text(folder / name, text + "\n")
     for module in sorted((Path(da4ml.__file__).parent / "codegen/rtl/verilog/source").glob("*.v")):
         write_text(folder / "static" / module.name, module.read_text(encoding="utf-8"))
     write_text(folder / "LICENCE.txt", LICENCE)
