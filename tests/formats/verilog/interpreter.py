@@ -75,9 +75,7 @@ class Interpreter:
         text = text.strip()
         if found := re.fullmatch(r"(\d*)'b([01]+)", text):
             return int(found[2], 2), int(found[1] or len(found[2]))
-        if found := re.fullmatch(
-            r"\{(t\d+_\d+\[\w+\](?:, t\d+_\d+\[\w+\])*)\}", text
-        ):  # a table
+        if found := re.fullmatch(r"\{(t\d+_\d+\[\w+\](?:, t\d+_\d+\[\w+\])*)\}", text):  # a table
             reads = [re.fullmatch(r"(\w+)\[(\w+)\]", part) for part in found[1].split(", ")]
             bits = [self.tables[r[1]] >> self.value(r[2], values)[0] & 1 for r in reads if r is not None]
             return int("".join(map(str, bits)), 2), len(bits)

@@ -81,7 +81,7 @@ def test_a_stream_is_the_windowed_reference(name):
     traced = trace(program)
     want = signals(traced, rows_TF)
     np.testing.assert_array_equal(stream(traced, rows_TF)[program.reach - 1 :], want)
-    assert len(np.unique(want)) > 3
+    assert len(np.unique(want)) > 2
 
 
 @pytest.mark.parametrize("name", ["relu", "products", "carried"])
