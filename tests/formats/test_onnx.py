@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from formats.programs import SPACES, STEPS, around, drawn
 from formats.test_lower_quantised import SPACES as FIXED_POINT_SPACES
 from formats.test_lower_quantised import drawn as quantised
-from tradenas.errors import ConfigError, UnsupportedOp
+from tradenas.errors import ConfigError, MissingExtra, UnsupportedOp
 from tradenas.formats.ensemble import mean_of
 from tradenas.formats.lower import lower
 from tradenas.formats.parity import TOLERANCE, allowance
@@ -19,6 +21,7 @@ from tradenas.seeds import rng_for
 
 pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
 from tradenas.formats.onnx import to_onnx
+from tradenas.formats.onnx_file import signals_of_series, signals_of_windows
 from tradenas.formats.runtime import Stream, Window, session
 
 
@@ -139,6 +142,26 @@ def test_two_markets_stream_side_by_side():
     both = Stream(opened(program, streaming=True, batch=2)).run(np.stack([rows_TF, -rows_TF]))
     alone = Stream(opened(program, streaming=True)).run(-rows_TF[None])
     np.testing.assert_allclose(both[1], alone[0], atol=1e-6)
+
+
+def test_models_of_a_fixed_batch_take_any_number_of_windows():
+    program = around("conv", rows=2)
+    rows_TF, windows = rows_and_windows(program, 7)
+    want = run_windows(program, windows)
+    for count in (7, 3, 2, 0):
+        said = signals_of_windows(opened(program, batch=3), windows[:count])
+        np.testing.assert_allclose(said, want[:count], atol=3e-6)
+    said_T = signals_of_series(opened(program, batch=3, streaming=True), rows_TF)
+    np.testing.assert_allclose(said_T[program.reach - 1 :], want, atol=3e-6)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'tradenas\[onnx\]'"):
+        to_onnx(around("dense", rows=1))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'tradenas\[onnx\]'"):
+        session(b"")
 
 
 def test_the_model_says_what_it_is():

@@ -125,6 +125,8 @@ def test_a_format_that_writes_something_else_is_refused(done, tmp_path, monkeypa
         return replace(written, proofs=tuple(replace(p, max_error=0.1) for p in written.proofs))
 
     monkeypatch.setitem(FORMATS._known, "wrong", wrong)
+    export(done, out=tmp_path / "wrong")
+    assert (tmp_path / "wrong" / "card.json").exists()
     with pytest.raises(ParityError, match="onnx window"):
         export(done, ["wrong"], out=tmp_path / "wrong")
     assert not (tmp_path / "wrong" / "card.json").exists()

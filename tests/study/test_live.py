@@ -88,6 +88,10 @@ def test_it_refuses_what_it_cannot_do(done, tmp_path):
         Live.open(folder, engine="rust")  # type: ignore[arg-type]
     with pytest.raises(FolderError, match=r"card\.json"):
         Live.open(run)
+    shutil.copytree(folder, tmp_path / "changed")
+    (tmp_path / "changed" / "window.onnx").write_bytes((folder / "stream.onnx").read_bytes())
+    with pytest.raises(FolderError, match="another file than the card's"):
+        Live.open(tmp_path / "changed")
     export(run, options=Options(window=False), out=tmp_path / "stream")
     with pytest.raises(ConfigError, match="window entry"):
         Live.open(tmp_path / "stream").window(np.zeros((live.reach, len(live.columns)), dtype=np.float32))

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tradenas.atomic import write_json, write_text
+from tradenas.atomic import sha256_file, write_json, write_text
 from tradenas.formats.base import Options, Written, program_digest
 from tradenas.formats.program import Program
 
-__all__ = ["CARD", "Column", "Origin", "Signal", "write_card"]
+__all__ = ["CARD", "PAGE", "Column", "Origin", "Signal", "write_card"]
 
-CARD = "card.json"
+CARD, PAGE = "card.json", "card.md"
 
 LICENCE = "The weights are yours. Code that tradenas wrote into this folder may be used under any terms you like."
 
@@ -150,7 +150,10 @@ def write_card(
         },
         "batch": options.batch,
         "files": {
-            name: [{"name": str(f.relative_to(folder)), "bytes": f.stat().st_size} for f in w.files]
+            name: [
+                {"name": str(f.relative_to(folder)), "bytes": f.stat().st_size, "sha256": sha256_file(f)}
+                for f in w.files
+            ]
             for name, w in written.items()
         },
         "facts": {name: dict(w.facts) for name, w in written.items() if w.facts},
@@ -158,8 +161,8 @@ def write_card(
         "licence": [LICENCE, *(note for w in written.values() for note in w.notes)],
     }
     write_json(folder / CARD, card)
-    write_text(folder / "card.md", _markdown(card, [p.words() for p in all_proofs]))
-    return folder / CARD, folder / "card.md"
+    write_text(folder / PAGE, _markdown(card, [p.words() for p in all_proofs]))
+    return folder / CARD, folder / PAGE
 
 
 def _markdown(card: Mapping[str, Any], proved: Sequence[str]) -> str:

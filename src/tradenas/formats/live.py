@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from tradenas.atomic import read_json
+from tradenas.atomic import read_json, sha256_file
 from tradenas.errors import ConfigError, ExportError, FolderError, MissingExtra
 from tradenas.formats.card import CARD
 from tradenas.typing import Float32Array
@@ -63,13 +63,14 @@ class Live:
             engine: `auto` takes C where the folder holds a C file and this machine a compiler, else ONNX Runtime.
 
         Raises:
-            FolderError: no card, or none of its files can be run.
+            FolderError: no card, files that are not those of the card, or none that can be run.
             MissingExtra: the engine asked for needs a compiler, or onnxruntime, that is not there.
         """
         path = Path(folder)
         card = read_json(path / CARD)
         if engine not in ("auto", "c", "onnx"):
             raise ConfigError("Live.engine", got=repr(engine), expected="auto, c or onnx")
+        _check(path, card)
         sources = [f["name"] for f in card["files"].get("c", []) if f["name"].endswith(".c")]
         if sources and engine != "onnx":
             try:
@@ -161,6 +162,16 @@ class Live:
         rows_TC = np.ascontiguousarray(table.values_TF[:, at])
         rows_TC[~table.ready_T] = np.nan
         return rows_TC
+
+
+def _check(folder: Path, card: Mapping[str, Any]) -> None:
+    """Files that were proved are the ones that are run."""
+    for file in (f for name in ("onnx", "c") for f in card["files"].get(name, [])):
+        if sha256_file(folder / file["name"]) != file["sha256"]:
+            raise FolderError(
+                str(folder / file["name"]), got="another file than the card's", expected=f"SHA-256 {file['sha256']}",
+                fix="export again",
+            )  # fmt: skip
 
 
 def _onnx(folder: Path, names: set[str]) -> dict[str, Any]:

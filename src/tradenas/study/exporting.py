@@ -14,7 +14,7 @@ import numpy as np
 
 from tradenas.errors import ConfigError
 from tradenas.formats.base import Options, Written, find_format
-from tradenas.formats.card import write_card
+from tradenas.formats.card import CARD, PAGE, write_card
 from tradenas.formats.ensemble import mean_of
 from tradenas.formats.parity import Proof, Subject, allowance, demand, difference, windows_of
 from tradenas.nn.mode import Mode
@@ -86,6 +86,8 @@ def export(
     subject = subject_of(trained, chosen)
     folder = Path(out) if out is not None else trained.folder.path / "export" / trained.row["name"].replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
+    for old in (CARD, PAGE):  # what is written now is not what an earlier card speaks of
+        (folder / old).unlink(missing_ok=True)
     proofs = [prove_traded(trained, subject, chosen)]
     demand(proofs)
     written: dict[str, Written] = {}
