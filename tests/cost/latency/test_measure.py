@@ -178,6 +178,10 @@ def test_between_rows_and_channels() -> None:
         entries("b", 8, 8, 1)
     tied = Entries({("d", 8, 8): {1: 1.0}, ("d", 24, 24): {1: 2.0}})
     assert tied("d", 16, 16, 1) == pytest.approx(1.5)
+    hung = {("a", 8, 8): 1.0, ("a", 16, 8): 2.0, ("b", 8, 8): 5.0, ("b > r", 8, 8): 5.5, ("a > r", 4, 8): 0.9}
+    both = Entries({key: {1: t} for key, t in hung.items()})
+    assert both("a > r", 16, 8, 1) == pytest.approx(2.5)  # what follows, seen behind another step
+    assert both("a > r", 12, 8, 1) == pytest.approx(2.0)  # and between two widths
     assert nodes({1, 4}, 0) == (1, 4)
 
 

@@ -187,7 +187,7 @@ def measure(
     table = Table(
         device=device.name, conditions=conditions_of(network.space, network.layout, runtime), entries=entries,
         fit=fitted, probe_us=seen.probe_us, floor=floor, accepted=floor > FLOOR,
-        error=float(np.mean(off)), p99=float(np.mean(tails)), nets=tuple(known[:n]),
+        error=float(np.mean(off)), p99=float(np.median(tails)), nets=tuple(known[:n]),
         between_us=_error_between(held_out, recipes, times, entries, seen.probe_us),
         load=(before, load()), seconds=time.perf_counter() - began, samples=len(samples) + len(whole),
         made=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -59,7 +59,7 @@ class Latency:
         return self._known[a]
 
     def p99(self, architecture: Mapping[str, Picked]) -> float:
-        """The 99th percentile, as so many medians as the calibration networks had in the mean."""
+        """The 99th percentile, as so many medians as it was of the networks that the table was fitted on."""
         return self.exact(architecture) * self.table.p99
 
     def expected(self, mixture: Mixture) -> Tensor:

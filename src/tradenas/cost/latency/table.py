@@ -123,13 +123,15 @@ class Entries:
 
     def _between(self, form: str, c_in: int, c_out: int, rows: int) -> float | None:
         """Of a part between other channels: along those that it reads, or both where they are tied."""
-        shapes = self._shapes.get(form, [])
-        same = {i: (i, o) for i, o in shapes if o == c_out}
-        if len(same) < 2 and (ratio := c_out / c_in):
-            same = {i: (i, o) for i, o in shapes if o == ratio * i}
-        if len(same) < 2:
-            return None
-        return _over({i: _over(self.times[form, *shape], rows) for i, shape in sorted(same.items())}, c_in)
+        main, _ = split(form)
+        shapes = {shape for then in self._forms.get(main, ()) for shape in self._shapes[_form(main, then)]}
+        for tied in (False, True):
+            ratio = c_out / c_in if tied else None
+            near = sorted((i, o) for i, o in shapes if (o == ratio * i if ratio else o == c_out))
+            known = {i: t for i, o in near if (t := self._hung(form, i, o, rows)) is not None}
+            if len(known) > 1:
+                return _over(known, c_in, apart=())
+        return None
 
     def total(self, parts: Sequence[Placed]) -> float:
         """Of all parts of a network together."""
@@ -140,12 +142,12 @@ def _form(main: str, then: str) -> str:
     return THEN.join(filter(None, (main, then)))
 
 
-def _over(times: Mapping[int, float], at: int) -> float:
-    """On the straight lines between nodes, and on the outer ones beyond; 1 and 2 are joined to nothing if they can."""
+def _over(times: Mapping[int, float], at: int, *, apart: tuple[int, ...] = (1, 2)) -> float:
+    """On the straight lines between nodes, and on the outer ones beyond; no line from those apart, if there are two."""
     if at in times:
         return times[at]
     places = sorted(times)
-    if len(far := [k for k in places if k > 2]) > 1:
+    if len(far := [k for k in places if k not in apart]) > 1:
         places = far
     if len(places) == 1:
         return times[places[0]]
@@ -167,7 +169,7 @@ class Table:
         floor: how far two halves of the measurement disagree on whole networks (mean relative difference).
         accepted: whether that was more than is allowed, and the table wanted nevertheless.
         error: mean relative error of the fit on the networks that it was fitted on.
-        p99: the 99th percentile of single calls in medians, in the mean over those networks.
+        p99: the 99th percentile of single calls in medians of them, for half of those networks more.
         nets: the networks.
         between_us: of some parts that are worked out from others (other rows, another step before what follows), the
             mean error in microseconds; None where there are none.
