@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tradenas.formats.grid import check_exact
+from tradenas.formats.lower import lower
+from tradenas.nn import Layout, Network
+from tradenas.study.config import read_config
+
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "first_study.ipynb"
 QUICK = "bars, epochs, ranked = 2_400, 1, 4"
 
@@ -51,3 +56,20 @@ def test_it_is_small_and_names_no_machine():
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert len(text) < 300_000
     assert not re.findall(r"(?<![\w.<])/(?:tmp|work|root|usr|home|Users)/", text)
+
+
+@pytest.mark.parametrize("file", sorted(NOTEBOOK.parent.glob("*.toml")), ids=lambda f: f.stem)
+def test_studies_can_be_read(file):
+    assert read_config(file).name
+
+
+def test_the_circuit_of_the_example_is_as_large_as_it_says_and_exact():
+    config = read_config(NOTEBOOK.parent / "fpga.toml")
+    columns = config.columns
+    space = config.space.space(columns)
+    layout = Layout(groups=tuple(columns.values()), transforms=config.space.blocks, names=tuple(columns))
+    network = Network(space, layout)
+    for architecture in (space.smallest(), space.largest()):
+        assert 2_000 < network.count(architecture).parameters < 2_500
+        grids = check_exact(lower(network.standalone(architecture, seed=0)))
+        assert grids[max(grids, key=lambda name: grids[name].fixed.bits)].fixed.bits <= 20
