@@ -52,9 +52,11 @@ class Arena:
         return float(np.corrcoef(signal_T[rows], expected)[0, 1]) if expected.std() > 0 else 0.0
 
 
-def arena(kind: str, seed: int, *, bars: int = BARS, fresh: int = FRESH, gap: int = 120) -> Arena:
+def arena(
+    kind: str, seed: int, *, bars: int = BARS, fresh: int = FRESH, gap: int = 120, strength: float | None = None
+) -> Arena:
     """The world of a seed.  Of the first 30,000 bars 80 % search (a quarter of them rank) and 20 % select."""
-    world = planted(kind, bars=bars + fresh, seed=seed)
+    world = planted(kind, bars=bars + fresh, seed=seed, strength=strength)
     data = build_dataset(world.candles, build_table(world.candles), Target(kind="forward_return"))
     for other in world.others:  # a leader's columns stand beside the market's own, on the same time axis
         table = build_table(other)
