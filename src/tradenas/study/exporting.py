@@ -17,6 +17,7 @@ from tradenas.formats.base import Options, Written, find_format
 from tradenas.formats.card import CARD, PAGE, write_card
 from tradenas.formats.ensemble import mean_of
 from tradenas.formats.parity import Proof, Subject, allowance, demand, difference, windows_of
+from tradenas.formats.simplify import simplify
 from tradenas.nn.mode import Mode
 from tradenas.study.origin import origin_of
 from tradenas.study.trained import TrainedStrategy
@@ -104,7 +105,7 @@ def export(
 def subject_of(trained: TrainedStrategy, chosen: Sequence[int]) -> Subject:
     """The strategy as formats take it: of a panel, real rows are those of the market that has most of them."""
     programs = tuple(trained.programs[k] for k in chosen)
-    program = mean_of(programs)
+    program = programs[0] if len(programs) == 1 else simplify(mean_of(programs))  # what all do alike is done once
     fitted = [trained.fitted[k] for k in chosen]
     zone, search, reach = trained.zones.selection, trained.rows, program.reach
     data = trained.data
