@@ -160,6 +160,20 @@ def long() -> Program:
     return Program(steps=steps, output="y", columns=tuple(range(101)))
 
 
+def uneven() -> Program:
+    """A concatenation whose parts leave padding that none of them writes to."""
+    steps = (
+        Input(name="x", channels=9),
+        Pick(name="a", reads=("x",), channels=8, index=tuple(range(8))),
+        Pick(name="b", reads=("x",), channels=1, index=(8,)),
+        Concat(name="c", reads=("a", "b"), channels=9),
+        Max(name="m", reads=("c",), channels=9, rows=2),
+        LayerNorm(name="n", reads=("m",), channels=9, gain=np.ones(9), shift=np.ones(9)),
+        Taps(name="y", reads=("n",), channels=1, weight=np.ones((1, 9, 1)), bias=np.zeros(1), at=(0,)),
+    )
+    return Program(steps=steps, output="y", columns=tuple(range(9)))
+
+
 FUNCTIONS = ("gelu", "tanh", "sigmoid")
 OVERFLOWING = ("relu", "leaky_relu", "gelu", "tanh", "sigmoid", "quantise", "unsigned", "max")
 FEW = {
@@ -167,6 +181,7 @@ FEW = {
     **{f"function_{name}": function(name) for name in FUNCTIONS},
     "fixed_rounding": rounding(),
     "long": long(),
+    "uneven": uneven(),
     **{f"{kind}_3": around(kind, rows=3) for kind in STEPS},
     **{f"random_{n}": random_program(n) for n in range(4)},
     **{f"fixed_{n}": fixed_point_program(n) for n in range(2)},
@@ -197,6 +212,10 @@ def agrees(program: Program, member: Member, *, exactly: bool) -> None:
     want_N = run_windows(program, windows_NRF)
     allowed = 0.0 if exactly else 1e-6 * max(1.0, float(np.abs(want_N).max()))
     assert np.abs(member.windows(windows_NRF) - want_N).max() <= allowed
+    both = np.stack([np.full_like(windows_NRF, np.nan), windows_NRF], axis=1).reshape(-1, *windows_NRF.shape[1:])
+    again = member.windows(both)  # what NaN leaves in memory, padding of rows above all, is nothing to the next window
+    assert np.array_equal(again[1::2], member.windows(windows_NRF))
+    assert np.isnan(again[::2]).all()
     said_T = member.series(rows_TF)
     assert np.isnan(said_T[: program.reach - 1]).all()
     assert np.abs(said_T[program.reach - 1 :] - want_N).max() <= allowed
