@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -237,6 +238,23 @@ def test_trained_rounding_keeps_every_bit(tmp_path, monkeypatch):
         want_N = run_windows(program, windows_NRF)
         assert np.array_equal(members[name].windows(windows_NRF), want_N), name
         assert np.array_equal(members[name].series(rows_TF)[program.reach - 1 :], want_N), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
+@pytest.mark.parametrize("flags", ["-mno-avx512f", "-march=x86-64"])
+def test_older_cpus(flags, tmp_path, monkeypatch):
+    """Vectors that a CPU has not are split by the compiler, and single instructions have a plain form."""
+    monkeypatch.setenv("CFLAGS", f"-O1 {flags}")
+    some = [n for n in FEW if n.split("_")[0] in ("overflow", "fixed", "function") or n in ("gru_3", "attention_3")]
+    members = compile_library({f"net_{n}": [FEW[n]] for n in some}, tmp_path)
+    for name in some:
+        if name.startswith("overflow"):
+            test_what_overflows_inside_is_not_hidden(members, name.removeprefix("overflow_"))
+        elif name.startswith("function"):
+            test_functions_over_all_numbers(members, name.removeprefix("function_"))
+        else:
+            agrees(FEW[name], members[f"net_{name}"], exactly=name.startswith("fixed"))
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def extension(source: str | Path, prefix: str, folder: str | Path | None = None)
     include = sysconfig.get_paths()["include"]
     if not (Path(include) / "Python.h").exists():
         raise NoCompiler(f"no {include}/Python.h; on Debian and Ubuntu: apt-get install python3-dev")
-    flags = ["-shared", "-fPIC", "-fvisibility=hidden", "-s", f"-D{prefix.upper()}_PYTHON", f"-I{include}"]
+    flags = ["-shared", "-fPIC", "-s", f"-D{prefix.upper()}_PYTHON", f"-I{include}"]
     if sys.platform == "darwin":
         flags += ["-undefined", "dynamic_lookup"]
     return _built(Path(source), prefix, flags, str(sysconfig.get_config_var("EXT_SUFFIX")), folder)

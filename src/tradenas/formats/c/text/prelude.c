@@ -11,6 +11,23 @@
 #include <stdint.h>
 #include <string.h>
 
+/* One instruction where x86 has it: min and max give their second argument where either is not a number. */
+#ifdef __AVX512F__
+#include <immintrin.h>
+#define clamp16(a, low, high) ((v16)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)(a))))
+#define clamp8(a, low, high) ((v8)_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), (__m256)(a))))
+#define clamp4(a, low, high) ((v4)_mm_min_ps(_mm_set1_ps(high), _mm_max_ps(_mm_set1_ps(low), (__m128)(a))))
+#define relu16(a) ((v16)_mm512_max_ps(_mm512_setzero_ps(), (__m512)(a)))
+#define relu8(a) ((v8)_mm256_max_ps(_mm256_setzero_ps(), (__m256)(a)))
+#define relu4(a) ((v4)_mm_max_ps(_mm_setzero_ps(), (__m128)(a)))
+#else
+#define clamp16 between16
+#define clamp8 between8
+#define clamp4 between4
+#define relu16 positive16
+#define relu8 positive8
+#define relu4 positive4
+#endif
 /* Vectors of 4, 8 and 16 floats (GCC and Clang extensions; the compiler splits those that the CPU has not). */
 #define TN_VECTOR(N) \
   typedef float v##N __attribute__((vector_size(4 * N), may_alias, aligned(4))); \
@@ -18,10 +35,10 @@
   static inline v##N pick##N(i##N m, v##N a, v##N b) { return (v##N)((m & (i##N)a) | (~m & (i##N)b)); } \
   static inline v##N all##N(float a) { return a - (v##N){0}; } \
   /* A number that is not one stays what it is: comparisons are written so that they let it through. */ \
-  static inline v##N relu##N(v##N a) { return (v##N)(~(i##N)(a < 0) & (i##N)a); } \
+  static inline v##N positive##N(v##N a) { return (v##N)(~(i##N)(a < 0) & (i##N)a); } \
   static inline v##N leaky_relu##N(v##N a) { return pick##N(a < 0, a * 0.01f, a); } \
   static inline v##N larger##N(v##N a, v##N b) { return pick##N((a < b) | (b != b), b, a); } \
-  static inline v##N clamp##N(v##N a, float low, float high) \
+  static inline v##N between##N(v##N a, float low, float high) \
     { a = pick##N(a < low, all##N(low), a); return pick##N(a > high, all##N(high), a); } \
   static inline v##N floor##N(v##N a) \
     { v##N t = __builtin_convertvector(__builtin_convertvector(a, i##N), v##N); return t + pick##N(t > a, all##N(-1.0f), all##N(0.0f)); } \
