@@ -71,7 +71,7 @@ class Blueprint(abc.ABC):
         weight_bits: precisions of weights on offer to the whole network: `float`, `2` to `8` bits, `ternary`, `binary`.
             Empty: weights are float and there is no such choice.
         activation_bits: precisions of values on offer: `float`, `3` to `8` bits.  Inputs are then cut at 8 and rounded
-            to sixteenths, so offer transforms that make them about as large (zscore, rank).
+            to sixteenths: every transform makes columns of size one, which lose little by it.
         sparsities: shares of the weights between layers that are 0, on offer.  With any of the three, ops and norms are
             those that fixed point knows (`tradenas.space.fixed`).
     """
