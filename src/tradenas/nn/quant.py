@@ -82,8 +82,7 @@ def tabled(x: Tensor, function: str, bits: int) -> Tensor:
     with torch.no_grad():
         at = ((source - table_format(bits).low) / table_format(bits).step).long()
         exact = _table(function, bits).to(x)[at]
-        inside = torch.ones_like(x, dtype=torch.bool)
-    return through(ACTIVATIONS[function](source), exact, inside)
+    return through(ACTIVATIONS[function](source), exact)
 
 
 @lru_cache(maxsize=64)
