@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -57,7 +58,7 @@ def test_it_says_what_the_files_say(record):
         "37.0% of what is drawn from the space meets every limit",
         "1,000 of 48,211,200,000 architectures were drawn, 95 % interval 34.0% to 40.0%",
         "never scored, so it is no trial",
-        "the device also limits what the search has no price for: luts 5,000",
+        "the device also limits what the search has no price for: look-up tables, expected 5,000",
         "(latency / 5 µs) to the power of −0.07",
         "which covers 63.0% of the box",
         "stands in for what the alphas chose",
@@ -70,6 +71,11 @@ def test_it_says_what_the_files_say(record):
     assert "were listed" in told
     assert "95 %" not in told
     assert "are trials" in told
+
+
+def test_circuits_are_told_by_how_near_to_a_chip_the_figures_are(record):
+    cells = re.findall(r"<td>(estimated|synthesised|synthesised ice40|placed and routed)</td>", render(record))
+    assert cells == ["estimated", "synthesised", "synthesised ice40", "placed and routed"]
 
 
 def test_the_champion_and_its_limits_are_told_in_short(record):

@@ -28,7 +28,7 @@ TITLES = {
     "causes": "why the supernet errs",
     "baselines": "tuning baselines",
     "retrain": "retraining finalists",
-    "latency": "timing finalists",
+    "timing": "timing finalists",
     "paths": "other periods",
     "vault": "the vault",
     "latency": "timing parts",

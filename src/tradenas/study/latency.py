@@ -62,11 +62,11 @@ def time_finalists(
     wanted = {
         row["name"]: Architecture.from_plain(row["architecture"]) for row in rows if row.get("architecture") is not None
     }
-    with events.span("latency", len(wanted)):
+    with events.span("timing", len(wanted)):
         record = timed(prices, wanted, effort=effort, runtime=runtime, clock=clock)
     write_json(folder.latency, record)
     for words in _warnings(record):
-        events.warn("latency", words)
+        events.warn("timing", words)
 
 
 def timed(

@@ -39,7 +39,7 @@ def _scales(record: RunRecord, cost: str, width: int) -> tuple[float, Scale, Sca
     size, points = float(min(width, 460)), shown(found)
     costs = [max(p.costs[cost], 0.0) for p in points]
     limit = _limit(record, cost)
-    if limit is not None and limit < 3.0 * max(costs):
+    if limit is not None and limit < 1.6 * max(costs):
         costs.append(limit)
     logs = min(costs) > 0 and max(costs) > 20 * min(costs)
     at = [math.log10(c) if logs else c for c in costs]

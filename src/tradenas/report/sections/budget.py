@@ -20,7 +20,7 @@ FRONT = (
     "Steps join what nothing beats in this cost and in quality; a ring marks what the search put first, larger dots "
     "are finalists, hollow ones are beaten in every objective at once. Quality is what the search saw."
 )
-WORDS = ("estimated", "simulated", "synthesised", "placed and routed", "routing modelled")
+WORDS = ("estimated", "simulated", "synthesised", "routing modelled", "placed and routed")
 
 
 def budget(record: RunRecord) -> Section | None:
@@ -172,7 +172,7 @@ def _resources(record: RunRecord) -> list[Markup]:
     rows = [
         [one.place, one.mode, count(one.cycles), word, _figures(one, word)]
         for one in record.resources
-        for word in sorted(one.known, key=lambda w: (WORDS.index(w) if w in WORDS else len(WORDS), w))
+        for word in sorted(one.known, key=_place)
     ]
     caption = "Circuits that left this run: estimated by da4ml, synthesised by yosys, placed and routed by nextpnr"
     return [
@@ -180,6 +180,11 @@ def _resources(record: RunRecord) -> list[Markup]:
         table(caption, ["export", "mode", "cycles", "how it is known", "figures"], rows, text=(0, 1, 3, 4)),
         note("Streaming and window are two designs: the one remembers, the other is given a whole window."),
     ]
+
+
+def _place(word: str) -> tuple[int, str]:
+    """How near to a chip a figure is; `synthesised ice40` stands beside `synthesised`."""
+    return next((i for i, known in enumerate(WORDS) if word.startswith(known)), len(WORDS)), word
 
 
 def _figures(one: ResourceRecord, word: str) -> str:
