@@ -86,6 +86,16 @@ def test_switched_inputs_are_counted() -> None:
     assert float(found.expected(weights(space))) == pytest.approx(mean(found, weights(space)), rel=1e-3)
 
 
+def test_rounding_is_a_choice_like_any_other() -> None:
+    given = {"ops": ("dense", "conv3"), "norms": ("none",), "activations": ("relu",), "widths": (4,)}
+    space = chain(**given, lookbacks=(3,), weight_bits=("float", "4"), activation_bits=("float", "8", "5"))
+    found = latency(network(space))
+    a, b = (space.fix(next(a for a in space if a["quant/activations"] == bits)).smallest() for bits in ("float", "8"))
+    assert found.exact(b) > found.exact(a)
+    mixture = weights(space)
+    assert float(found.expected(mixture)) == pytest.approx(mean(found, mixture), rel=1e-9)
+
+
 def test_of_cells_it_is_a_fitted_sum_that_says_how_far_off_it_is() -> None:
     space = cells(take=0, inputs=1, ops=("zero", "conv3", "dense"), cells=(1, 2), norms=("none",))
     found = latency(Network(space, LAYOUT), stream=True)

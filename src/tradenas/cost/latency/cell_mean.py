@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tradenas.cost.additive import AdditiveCost, Term
+from tradenas.cost.latency.enumerate import ROUNDING
 from tradenas.cost.latency.runtimes import Runtime
 from tradenas.cost.latency.table import Table
 from tradenas.cost.probabilities import values_of
@@ -97,5 +98,5 @@ class CellMean:
 
 
 def _counts(choice: Choice) -> bool:
-    """Whether a choice of the inputs changes what is run."""
-    return choice.name == "input/lookback" or off_option(choice) is not None
+    """Whether a choice of the inputs, or of the whole network, changes what is run."""
+    return choice.name in ("input/lookback", ROUNDING) or off_option(choice) is not None

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from tradenas.cost.latency.enumerate import pinned
+from tradenas.cost.latency.enumerate import ROUNDING, pinned, rounding_kind, rounding_kinds
 from tradenas.cost.latency.parts import Placed
 from tradenas.cost.latency.runtimes import Runtime
 from tradenas.cost.latency.table import Table
@@ -49,10 +49,18 @@ class ChainMean:
         network: over a chain.
         table: of its space.
         runtime: of the table.
+        given: choices of the whole network that are settled: whether values are rounded.
     """
 
-    def __init__(self, network: Network, table: Table, runtime: Runtime) -> None:
-        self.network, self.table, self.runtime = network, table, runtime
+    def __init__(
+        self, network: Network, table: Table, runtime: Runtime, given: Mapping[str, Picked] | None = None
+    ) -> None:
+        self.network, self.table, self.runtime, self.given = network, table, runtime, given or {}
+        #: Rounding adds steps, to how many bits makes no difference: one of these for each that does.
+        self.kinds: dict[Picked, ChainMean] = {}
+        for option in rounding_kinds(network.space) if given is None else ():
+            if option is not None:
+                self.kinds[option] = ChainMean(network, table, runtime, {ROUNDING: option})
         self.space = space = network.space
         self.slots = []
         for i in range(len(network.layers)):
@@ -77,6 +85,15 @@ class ChainMean:
 
     def __call__(self, mixture: Mixture) -> Tensor:
         found = chances(self.space, mixture)
+        if not self.kinds:
+            return self._mean(found)
+        options = self.space[ROUNDING].options
+        total = torch.zeros((), dtype=torch.float64)
+        for option, share in zip(options, found[ROUNDING], strict=True):
+            total = total + share * self.kinds[rounding_kind(options, option)]._mean(found)
+        return total
+
+    def _mean(self, found: Mapping[str, Tensor]) -> Tensor:
         reaches = [self._reach(slot.at, found) for slot in self.slots]
         open_ = self._features(found)
         total = torch.zeros((), dtype=torch.float64)
@@ -176,7 +193,7 @@ class ChainMean:
         if key not in self._pieces:
             shut = self.steps[step][1]
             open_ = {n: next(o for o in self.space[n].options if o != off_option(self.space[n])) for n in self.switches}
-            a = pinned(self.space, {**open_, **shut, **picked})
+            a = pinned(self.space, {**open_, **shut, **self.given, **picked})
             parts = self.runtime.parts(self.network.standalone(a, seed=0))
             mine = [p for p in parts if _owner(p.owner) == owner]
             if owner == "front":  # its rows are those that the layers of this network read of it

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tradenas.cost.latency.parts import Placed
 from tradenas.cost.latency.runtimes import Runtime
 from tradenas.nn import Network
 from tradenas.seeds import rng_for
-from tradenas.space import Architecture, Choice, Picked, SearchSpace, is_switch, off_option
+from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace, is_switch, off_option
+from tradenas.space.switches import QUANT
 
-__all__ = ["Needed", "covering", "needed", "pinned"]
+__all__ = ["ROUNDING", "Needed", "covering", "needed", "pinned", "rounding_kind", "rounding_kinds"]
+
+#: The choice of how values are rounded: it adds steps.
+ROUNDING = f"{QUANT}activations"
 
 #: Of each part, by its key, the rows that were seen; and one example of the part.
 Needed = dict[tuple[str, int, int], tuple[Placed, set[int]]]
@@ -42,7 +46,26 @@ def covering(network: Network) -> Iterator[Architecture]:
         for c in space.choices
         if is_switch(c.name) and any(o != off_option(c) for o in c.options)
     }
-    yield from _inputs(space, open_)
+    for kind in rounding_kinds(space):
+        yield from _covering(network, open_ | ({} if kind is None else {ROUNDING: kind}))
+
+
+def rounding_kind(options: Sequence[Option], option: Option) -> Option:
+    """Of options that have the same steps, the first."""
+    return next(o for o in options if (o == "float") == (option == "float"))
+
+
+def rounding_kinds(space: SearchSpace) -> tuple[Option | None, ...]:
+    """Precisions of values that differ in their steps; None where the space has no such choice."""
+    if ROUNDING not in space:
+        return (None,)
+    options = space[ROUNDING].options
+    return tuple(dict.fromkeys(rounding_kind(options, o) for o in options))
+
+
+def _covering(network: Network, open_: Mapping[str, Picked]) -> Iterator[Architecture]:
+    space = network.space
+    yield from _inputs(space, {n: o for n, o in open_.items() if is_switch(n)}, open_)
     names = [c.name for c in space.choices]
     if network.stack is not None:
         edges = [n for n in names if n.startswith("cell/edge")]
@@ -69,9 +92,9 @@ def covering(network: Network) -> Iterator[Architecture]:
                 yield a
 
 
-def _inputs(space: SearchSpace, open_: Mapping[str, Picked]) -> Iterator[Architecture]:
+def _inputs(space: SearchSpace, switches: Mapping[str, Picked], open_: Mapping[str, Picked]) -> Iterator[Architecture]:
     """Every lookback, with all indicators, without each switch, and with as few as there can be."""
-    shut = {n: o for n in open_ if (o := off_option(space[n])) is not None}
+    shut = {n: o for n in switches if (o := off_option(space[n])) is not None}
     for lookback in space["input/lookback"].options:
         yield pinned(space, {**open_, "input/lookback": lookback})
         for name, off in shut.items():
