@@ -132,3 +132,46 @@ def around(kind: str, *, rows: int) -> Program:
         ),
         output="signal", columns=tuple(range(COLUMNS)), names=tuple("abcde"),
     )  # fmt: skip
+
+
+def tangled(number: int) -> Program:
+    """Random steps of every kind that read random earlier values, at random lags."""
+    rng = rng_for(number, "tangled")
+    steps: list[Step] = [Input(name="x", channels=3)]
+    for i in range(int(rng.integers(3, 12))):
+        steps.append(random_step(f"s{i}", steps, rng))
+    last = steps[-1]
+    steps.append(taps("signal", last.name, last.channels, 1, (0,)))
+    return Program(steps=tuple(steps), output="signal", columns=(4, 0, 2))
+
+
+def random_step(name: str, steps: list[Step], rng: np.random.Generator) -> Step:
+    read = steps[int(rng.integers(len(steps)))]
+    c, out = read.channels, int(rng.integers(1, 5))
+    at = tuple(int(k) for k in rng.choice(7, size=int(rng.integers(1, 4)), replace=False))
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
+
+    def more(count: int) -> tuple[str, ...]:
+        fitting = [s.name for s in steps if s.channels == c]
+        return (read.name, *(fitting[int(rng.integers(len(fitting)))] for _ in range(count - 1)))
+
+    one = {"name": name, "reads": (read.name,), "channels": c}
+    kinds: list[Callable[[], Step]] = [
+        lambda: Taps(**{**one, "channels": out}, weight=draw(out, c, len(at)), bias=draw(out), at=at),
+        lambda: Depthwise(**one, weight=draw(c, len(at)), bias=draw(c) * float(rng.integers(2)), at=at),
+        lambda: Pointwise(**one, function=str(rng.choice(["relu", "gelu", "tanh", "sigmoid", "leaky_relu"]))),
+        lambda: LayerNorm(**one, gain=draw(c), shift=draw(c), epsilon=1e-2),
+        lambda: Add(**{**one, "reads": more(int(rng.integers(2, 4)))}),
+        lambda: Multiply(**{**one, "reads": more(2)}),
+        lambda: Concat(**{**one, "reads": more(2), "channels": 2 * c}),
+        lambda: Pick(**{**one, "channels": out}, index=tuple(int(k) for k in rng.integers(-1, c, out))),
+        lambda: Max(**one, rows=int(rng.integers(1, 5))),
+        lambda: Attend(**{**one, "reads": more(3)}, bias=draw(len(at) + 1), scale=0.5),
+        lambda: Recurrent(
+            **{**one, "channels": out}, cell="gru", rows=int(rng.integers(1, 6)), weight_input=draw(3 * out, c),
+            weight_hidden=draw(3 * out, out), bias_input=draw(3 * out), bias_hidden=draw(3 * out),
+        ),
+    ]  # fmt: skip
+    return kinds[int(rng.integers(len(kinds)))]()

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from formats.programs import SPACES, STEPS, around, drawn
+from formats.programs import SPACES, STEPS, around, drawn, tangled
 from formats.test_lower_quantised import SPACES as FIXED_POINT_SPACES
 from formats.test_lower_quantised import drawn as quantised
 from tradenas.errors import ConfigError, MissingExtra, UnsupportedOp
@@ -68,6 +68,11 @@ def test_each_kind_of_step(kind, rows):
 def test_networks_of_random_architectures(kind):
     for number in range(5):
         agrees(lower(*drawn(kind, number)))
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_tangled_programs(number):
+    agrees(tangled(number), count=9)
 
 
 @pytest.mark.parametrize("kind", STEPS)
