@@ -2,6 +2,7 @@
 
     python benchmarks/fpga.py --calibrate 96 --yosys 8       # 1 minute, 3 with yosys; prints the coefficients
     python benchmarks/fpga.py --record RUN [--seeds 6]       # a run in fixed point; ~10 minutes, most of it nextpnr
+    python benchmarks/fpga.py --record RUN --float 2         # what fixed point costs its champion; ~4 minutes
 
 `--calibrate` draws networks from a space of ops, widths, bits and sparsities, lowers each to a program, lets da4ml
 count its look-up tables (*estimated*), fits `tradenas.cost.fpga`'s coefficients by relative error, and prints the error
@@ -19,6 +20,7 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +114,9 @@ def calibrate(count: int, yosys: int) -> dict[str, object]:
     return found | {"estimated_over_synthesised": ratios}
 
 
-def record(run: Path, strategy: str, seeds: int, stages: tuple[int, ...], out: Path | None) -> dict[str, object]:
+def record(
+    run: Path, strategy: str, seeds: range, stages: tuple[int, ...], depth: int, out: Path | None
+) -> dict[str, object]:
     """Proves a run's network; the best of several pipelines is left in the folder."""
     from tradenas.study.exporting import subject_of
     from tradenas.study.trained import TrainedStrategy
@@ -125,19 +129,57 @@ def record(run: Path, strategy: str, seeds: int, stages: tuple[int, ...], out: P
     windows = np.lib.stride_tricks.sliding_window_view(rows_TF.astype(np.float32), program.reach, axis=0)
     windows_NRF = np.ascontiguousarray(windows.transpose(0, 2, 1))
     parts = [subject.network(windows_NRF[i : i + 2048]) for i in range(0, len(windows_NRF), 2048)]
-    return prove(program, folder, rows_TF, np.concatenate(parts).astype(float), seeds, stages)
+    return prove(program, folder, rows_TF, np.concatenate(parts).astype(float), seeds, stages, depth)
+
+
+def against_float(run: Path, strategy: str, trainings: int) -> dict[str, object]:
+    """The architecture trained in fixed point and in floating point, alike: IC and accuracy on the selection zone."""
+    from tradenas.space import Architecture
+    from tradenas.study.trained import TrainedStrategy
+    from tradenas.train.fit import fit
+
+    trained = TrainedStrategy.load(run, strategy)
+    config, data, zone = trained.folder.config(), trained.data, trained.zones.selection
+    fixed = config.full_space
+    plain = replace(fixed, weight_bits=(), activation_bits=(), sparsities=())
+    found: dict[str, object] = {}
+    for name, blueprint in (("fixed", fixed), ("float", plain)):
+        network = Network(blueprint.space(data.indicators), data.layout)  # type: ignore[union-attr]
+        chosen = {k: v for k, v in trained.architecture.items() if k in network.space}
+        points = []
+        for seed in range(trainings):
+            one = fit(
+                network, Architecture(chosen), data, trained.zones.search, training=config.trials.training, seed=seed
+            )
+            said = one.signals(data, zone)
+            labels = np.asarray(one.objective.labels(data))[zone.slice]  # type: ignore[arg-type]
+            ready = data.usable(one.reach)[zone.slice] & np.isfinite(labels)  # type: ignore[union-attr]
+            ic = float(np.corrcoef(said[ready], labels[ready])[0, 1])
+            hit = float(np.mean(np.sign(said[ready]) == np.sign(labels[ready])))
+            points.append((100 * ic, 100 * hit))
+            print(name, seed, points[-1], flush=True)
+        ics, hits = zip(*points, strict=True)
+        found[name] = {"ic_points": [round(v, 2) for v in ics], "accuracy_points": [round(v, 2) for v in hits]}
+    print(json.dumps(found))
+    return found
 
 
 def prove(
-    program: object, folder: Path, rows_TF: FloatArray, expected_N: FloatArray, seeds: int, stages: tuple[int, ...]
+    program: object,
+    folder: Path,
+    rows_TF: FloatArray,
+    expected_N: FloatArray,
+    seeds: range,
+    stages: tuple[int, ...],
+    depth: int = 2,
 ) -> dict[str, object]:
     """Places and routes each pipeline, then simulates and synthesises the fastest."""
     best: tuple[float, object, object, object] | None = None
     for count in stages:
-        made = design(program, stages=count or None)  # type: ignore[arg-type]
+        made = design(program, stages=count or None, depth=depth)  # type: ignore[arg-type]
         write(made, folder, rows_TF[:600])
         netlist = synthesised(made, folder, "ice40")
-        chips = route(netlist, seeds=range(1, seeds + 1))
+        chips = route(netlist, seeds=seeds)
         told = [round(c.nanoseconds(made.wrapped.cycles), 1) for c in chips]
         print(f"{made.wrapped.cycles} cycles, {netlist.parts}, {chips[0].cells} cells: {told} ns", flush=True)
         if best is None or told[0] < best[0]:
@@ -153,7 +195,7 @@ def prove(
     note(folder, "placed_and_routed", {
         "device": chip.device, "megahertz": chip.megahertz, "cells": chip.cells, "available": chip.available,
         "nanoseconds": round(chip.nanoseconds(made.wrapped.cycles), 1), "seed": chip.seed,
-        "seeds_routed": len(chips), "seeds_tried": seeds, "by": "nextpnr-ice40",
+        "seeds_routed": len(chips), "seeds_tried": len(seeds), "by": "nextpnr-ice40",
     })  # fmt: skip
     write_vectors(made, folder, rows_TF[:600], expected_N[: 600 - made.traced.program.reach + 1])
     known = json.loads((folder / RESOURCES).read_text())
@@ -169,13 +211,19 @@ def main() -> None:
     parser.add_argument("--record", type=Path, metavar="RUN")
     parser.add_argument("--strategy", default="")
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--depth", type=int, default=2, help="see `trace`; -1 is smaller and deeper")
     parser.add_argument("--stages", type=int, nargs="*", default=[0], help="0: those of the least estimated latency")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--float", type=int, default=0, metavar="N", help="trainings of the champion in both")
     asked = parser.parse_args()
     if asked.calibrate:
         print(json.dumps(calibrate(asked.calibrate, asked.yosys)))
-    if asked.record:
-        record(asked.record, asked.strategy, asked.seeds, tuple(asked.stages), asked.out)
+    if asked.record and asked.float:
+        against_float(asked.record, asked.strategy, asked.float)
+    elif asked.record:
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        record(asked.record, asked.strategy, seeds, tuple(asked.stages), asked.depth, asked.out)
 
 
 if __name__ == "__main__":
