@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 import sysconfig
@@ -15,6 +16,7 @@ from formats.programs import around, taps
 from tradenas.errors import ConfigError, ExportError, MissingExtra, UnsupportedOp
 from tradenas.formats.c import compile_programs, emit, loader, self_test
 from tradenas.formats.c.library import compile_library
+from tradenas.formats.c.row import Constants
 from tradenas.formats.program import Depthwise, Input, Program, Step
 from tradenas.formats.reference import run_windows
 from tradenas.seeds import rng_for
@@ -131,8 +133,36 @@ def test_symbols_bind_to_nothing_else(pair, tmp_path):
     assert [s for s in defined(pair.shared) if not s.startswith("_")] == [f"PyInit_{PREFIX}"]
     plain = compile_library({"net": [PROGRAMS[0]]}, tmp_path)["net"].library._name
     names = [s for s in defined(Path(plain)) if not s.startswith("_")]
-    assert {"net_step", "net_window", "net_reset"} <= set(names)
+    assert {"net_step", "net_window", "net_reset", "net_bytes"} <= set(names)
     assert all(s.startswith("net_") for s in names)
+
+
+C_USER = """
+#include <stdio.h>
+#include <stdlib.h>
+void pair_window(const float *, float *);
+void pair_reset(void *);
+int pair_step(void *, const float *, float *);
+size_t pair_bytes(void);
+int main(void) {
+  void *state = aligned_alloc(64, (pair_bytes() + 63) / 64 * 64);
+  float row[5] = {1, 2, 3, 4, 5}, signal;
+  int told = 0;
+  pair_reset(state);
+  for (int t = 0; t < 40; t++) told += pair_step(state, row, &signal);
+  printf("%d %.9g", told, signal);
+}
+"""
+
+
+def test_a_program_in_c_needs_only_the_file(pair, tmp_path):
+    (tmp_path / "user.c").write_text(C_USER, encoding="utf-8")
+    command = [*loader.compiler(), *loader.FLAGS, tmp_path / "user.c", pair.source, "-lm", "-o", tmp_path / "user"]
+    subprocess.run(command, check=True)
+    told, signal = subprocess.run([tmp_path / "user"], capture_output=True, text=True, check=True).stdout.split()
+    assert int(told) == 40 - pair.module.REACH + 1
+    x_TF = np.tile(np.arange(1, 6, dtype=np.float32), (40, 1))
+    assert float(signal) == pytest.approx(pair.series(x_TF)[-1], rel=1e-6)
 
 
 def test_it_tests_itself_without_python(pair, tmp_path):
@@ -206,3 +236,27 @@ def test_what_cannot_be_written_is_refused():
         emit([])
     with pytest.raises(ConfigError, match="prefix"):
         emit([program], "no-name")
+
+
+def test_where_the_folder_cannot_be_written_to_the_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = tmp_path / "one.c"
+    source.write_text("int one_is(void) { return 1; }\n", encoding="utf-8")
+    beside = loader.library(source, "one")
+    assert beside.parent == tmp_path / "built"
+    beside.unlink()
+    beside.parent.rmdir()
+    (tmp_path / "built").write_text("in the way", encoding="utf-8")
+    assert loader.library(source, "one").parent == tmp_path / "cache" / "tradenas" / "c"
+    assert ctypes.CDLL(str(loader.library(source, "one"))).one_is() == 1
+    (tmp_path / "cache" / "tradenas").rename(tmp_path / "away")
+    (tmp_path / "cache" / "tradenas").write_text("in the way too", encoding="utf-8")
+    with pytest.raises(loader.CompilerError, match="cannot write into"):
+        loader.library(source, "one")
+
+
+def test_arrays_of_two_sorts_are_two_arrays():
+    constants = Constants("net")
+    names = {constants.offsets(np.array([1, 2])), constants.bytes(np.array([1, 2], np.int8))}
+    assert len(names) == 2
+    assert constants.offsets(np.array([1, 2])) in names

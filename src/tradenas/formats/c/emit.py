@@ -32,6 +32,7 @@ def emit(programs: Sequence[Program], prefix: str = "tradenas_net", *, vnni: boo
 
     It declares `<prefix>_state`, and defines
 
+        size_t <prefix>_bytes(void)                                 of a state, for who does not include the file
         void <prefix>_reset(<prefix>_state *)                       as before the first row
         int <prefix>_step(<prefix>_state *, const float *row, float *signal)     0 while the signal is NaN
         void <prefix>_window(const float *rows, float *signal)      the latest `reach` rows, the oldest first
@@ -72,6 +73,7 @@ def emit(programs: Sequence[Program], prefix: str = "tradenas_net", *, vnni: boo
         f"typedef struct {{ {fields} int32_t silent; }} prefix_state;",
         *constants.lines,
         *(part.row + part.window for part in parts),
+        "PREFIX_API size_t prefix_bytes(void) { return sizeof(prefix_state); }",
         "PREFIX_API void prefix_reset(prefix_state *s) {",
         "  memset(s, 0, sizeof *s);",
         f"  s->silent = {reach - 1};",

@@ -23,7 +23,7 @@ class Constants:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.lines: list[str] = []
-        self._known: dict[str, str] = {}
+        self._known: dict[tuple[str, str], str] = {}
 
     def floats(self, values: FloatArray) -> str:
         """The name of an array of floats."""
@@ -40,11 +40,11 @@ class Constants:
         return self._add("int8_t", "{" + ",\n".join(lines) + "}")
 
     def _add(self, sort: str, text: str) -> str:
-        if text not in self._known:
+        if (sort, text) not in self._known:
             name = f"{self.prefix}_{len(self.lines)}"
             self.lines.append(f"static const {sort} {name}[] __attribute__((aligned(64))) = {text};")
-            self._known[text] = name
-        return self._known[text]
+            self._known[sort, text] = name
+        return self._known[sort, text]
 
 
 class Row:

@@ -1,7 +1,7 @@
 #ifdef PREFIX_PYTHON
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#define PREFIX_API static
+#define PREFIX_API static __attribute__((unused))
 #else
 #define PREFIX_API
 #endif
