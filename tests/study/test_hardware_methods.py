@@ -38,6 +38,8 @@ def test_a_study_by_it(kind, tmp_path):
     assert done.verdict in ("EDGE", "NO EVIDENCE", "NO EDGE")
     assert write_report(done.folder).exists()
     assert any("title={" in entry for entry in citations(done.folder)[:1])
+    budget = json.loads((done.folder / "search/budget.json").read_text())
+    assert budget["objectives"] == ["merit", "macs"]  # the report draws quality over what the search paid for
     looked = json.loads((done.folder / "search/candidates.json").read_text())["candidates"]
     if kind == "once_for_all":
         held = json.loads((done.folder / "search/devices.json").read_text())["devices"]

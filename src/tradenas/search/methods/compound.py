@@ -88,6 +88,9 @@ class Compound(Standalone):
     def num_epochs(self) -> int:
         return self.num_trained + self.num_grid + self.steps
 
+    def weighs(self) -> tuple[str, ...]:
+        return ("macs",)
+
     def init(self, task: Task) -> CompoundState:
         small = self.smallest(task.space)
         if scaled(task.space, small.smallest(), Factors(depth=2.0, width=2.0, lookback=2.0)) == small.smallest():

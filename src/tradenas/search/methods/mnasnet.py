@@ -106,6 +106,9 @@ class MnasNet(Standalone):
         if not 0.0 < self.clip < 1.0:
             raise ConfigError("search.clip", got=self.clip, expected="above 0, below 1")
 
+    def weighs(self) -> tuple[str, ...]:
+        return tuple(e.cost for e in self.exponents)
+
     def init(self, task: Task) -> MnasState:
         controller = Controller(task.space, self.controller, seed=task.seed)
         return MnasState(Proximal(controller, clip=self.clip), replace(task, prices=self.prices(task)))

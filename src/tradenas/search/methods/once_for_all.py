@@ -103,6 +103,9 @@ class OnceForAll(OneShot):
             refuse_unless_met(task.space, target.priced(task))
         return super().init(task)
 
+    def weighs(self) -> tuple[str, ...]:
+        return (*super().weighs(), *dict.fromkeys(name for target in self.devices for name in target.limits()))
+
     def warnings(self, task: Task, state: SupernetState) -> list[str]:
         unheld = {t.name: t.not_held(t.priced(task)) for t in self.devices}
         told = [

@@ -47,8 +47,9 @@ class Policy:
         tanh_constant: no logit is larger than this, so every option keeps a chance.
         entropy_weight: what a nat of entropy adds to the score of an architecture.
         decay: of the moving average of rewards that is the baseline.
-        steps: updates after each epoch of the shared weights.
-        samples: architectures of an update.
+        steps: updates after each epoch of the shared weights; where architectures are trained alone (MnasNet), gradient
+            steps on each batch of them.
+        samples: architectures of an update, or of such a batch.
     """
 
     size: int = 64

@@ -359,6 +359,9 @@ class Differentiable(OneShot):
     def citations(self) -> list[str]:
         return super().citations() + ([CITATION] if self.select == "perturbation" else []) + self.penalty.citations()
 
+    def weighs(self) -> tuple[str, ...]:
+        return super().weighs() + ((self.penalty.cost,) if self.penalty.cost else ())
+
     def num_epochs(self) -> int:
         return super().num_epochs() + self.supernets * self.tuned
 

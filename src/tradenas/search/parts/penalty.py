@@ -113,8 +113,9 @@ class Penalty:
     """What alphas pay for a cost of their mixture while they learn.
 
     Attributes:
-        cost: `macs`, `parameters`, `weight_bytes`, `state_bytes`, `latency_us` (which needs the budget's table), or (of
-            a chain, one candle at a time) `peak_bytes`; empty for nothing.
+        cost: one that a budget limits, so `macs`, `parameters`, `weight_bytes`, `state_bytes`, `bit_operations`,
+            `latency_us` (which needs the budget's table), or (of a chain, one candle at a time) `peak_bytes`; empty for
+            nothing.
         form: `add` to the loss (ProxylessNAS), or multiply it by a `ratio` (NNI) or a `log` (FBNet).
         weight: of the sum, or the exponent of the factor.  Near to the target all three take about this share of the
             loss for a cost of one target more (`log`: 0.7 of it).
