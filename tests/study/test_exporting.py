@@ -117,6 +117,16 @@ def test_what_was_not_traded_is_not_called_traded(done):
     assert proof.compared > 100
 
 
+def test_long_zones_are_compared_at_places_spread_over_them(done, monkeypatch):
+    strategy = TrainedStrategy.load(done)
+    subject = subject_of(strategy, (0, 1))
+    all_of_them = prove_traded(strategy, subject, (0, 1)).compared
+    monkeypatch.setattr("tradenas.study.exporting.MOST", 50)
+    few = prove_traded(strategy, subject, (0, 1))
+    assert (few.compared, few.passed) == (50, True)
+    assert all_of_them > 300
+
+
 def test_a_format_that_writes_something_else_is_refused(done, tmp_path, monkeypatch):
     onnx = find_format("onnx")
 

@@ -100,6 +100,15 @@ def test_it_refuses_what_it_cannot_do(done, tmp_path):
         Live.open(tmp_path / "window").step(np.zeros(len(live.columns), dtype=np.float32))
 
 
+def test_columns_that_are_not_of_candles_are_named(done):
+    live = Live.open(done[1], engine="onnx")
+    card = json.loads(json.dumps(live.card))
+    card["columns"][0]["indicator"] = "book_imbalance"
+    live.card = card
+    with pytest.raises(ConfigError, match="columns of book_imbalance"):
+        live.rows(planted("reversal", bars=300).candles)
+
+
 def test_a_label_without_volatility_needs_none(done):
     live = Live.open(done[1], engine="onnx")
     card = json.loads(json.dumps(live.card))

@@ -16,7 +16,7 @@ import numpy as np
 from tradenas.atomic import write_bytes
 from tradenas.errors import ConfigError, ExportError, MissingExtra
 from tradenas.formats.onnx import POISON_NODE, to_onnx
-from tradenas.formats.parity import Subject, windows_of
+from tradenas.formats.parity import Subject, spread, windows_of
 from tradenas.formats.runtime import session
 from tradenas.typing import Float32Array, FloatArray
 
@@ -27,8 +27,8 @@ INT8 = "window.int8.onnx"
 #: Ops that are computed in 8 bits.
 OPS = ["Conv", "Gemm", "MatMul"]
 
-#: Windows that give the ranges; more move them little.
-CALIBRATION = 512
+#: Windows that give the ranges (more move them little), and real ones at most that the model is compared on.
+CALIBRATION, COMPARED = 512, 20_000
 
 
 def write_int8(subject: Subject, folder: Path, *, batch: int | None = 1) -> tuple[Path, dict[str, Any]]:
@@ -49,7 +49,7 @@ def write_int8(subject: Subject, folder: Path, *, batch: int | None = 1) -> tupl
             "int8", got=f"{len(subject.calibration_TF)} training rows",
             expected=f"at least one window of {subject.program.reach}",
         )  # fmt: skip
-    at = np.unique(np.linspace(0, len(windows) - 1, CALIBRATION).astype(int))
+    at = spread(len(windows), CALIBRATION)
     model = to_onnx(subject.program, batch=batch)
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = f"{scratch}/prepared.onnx", f"{scratch}/int8.onnx"
@@ -87,7 +87,9 @@ def _told(subject: Subject, file: Path, calibrated: int) -> dict[str, Any]:
 
     reach = subject.program.reach
     opened = session(str(file))
-    windows = np.ascontiguousarray(windows_of(subject.rows_TF, reach))
+    windows = windows_of(subject.rows_TF, reach)
+    at = spread(len(windows), COMPARED)
+    windows = windows[at]
     bad = windows[:1].copy()
     bad[0, 0, 0] = np.nan
     if not np.isnan(signals_of_windows(opened, bad)).all():
@@ -101,7 +103,7 @@ def _told(subject: Subject, file: Path, calibrated: int) -> dict[str, Any]:
         "max_error": float(np.max(np.abs(exact - rounded), initial=0.0)),
         "usual_signal": float(np.mean(np.abs(exact))),
     }
-    label_N = subject.labels_T[reach - 1 :] if len(subject.labels_T) else np.full(len(exact), np.nan)
+    label_N = subject.labels_T[reach - 1 :][at] if len(subject.labels_T) else np.full(len(exact), np.nan)
     known = np.isfinite(label_N)
     if known.sum() > 2:
         told["ic_float"] = _correlation(exact[known], label_N[known])

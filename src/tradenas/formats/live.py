@@ -152,10 +152,15 @@ class Live:
         Raises:
             ConfigError: a column that is not of the candles, such as an order book's.
         """
-        from tradenas.features import build_table
+        from tradenas.features import INDICATORS, build_table
 
         columns = self.card["columns"]
         indicators = list(dict.fromkeys(c["indicator"] for c in columns))
+        if unknown := [name for name in indicators if name not in INDICATORS]:
+            raise ConfigError(
+                "Live.rows", got=f"columns of {', '.join(unknown)}", expected="columns that are made of candles alone",
+                fix="import the module that registers a feature of yours; lay funding, books and other series beside",
+            )  # fmt: skip
         transforms = list(dict.fromkeys(c["transform"] for c in columns))
         table = build_table(candles, indicators=indicators, transforms=transforms, window=columns[0]["window"])
         at = [transforms.index(c["transform"]) * len(indicators) + indicators.index(c["indicator"]) for c in columns]

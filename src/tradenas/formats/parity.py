@@ -17,7 +17,7 @@ from tradenas.errors import ParityError, SpaceError
 from tradenas.formats.grid import check_exact
 from tradenas.formats.program import Program, Quantise
 from tradenas.seeds import rng_for
-from tradenas.typing import BoolArray, Float32Array, FloatArray
+from tradenas.typing import BoolArray, Float32Array, FloatArray, IntArray
 
 __all__ = [
     "TOLERANCE",
@@ -28,6 +28,7 @@ __all__ = [
     "difference",
     "prove_stream",
     "prove_windows",
+    "spread",
     "windows_of",
 ]
 
@@ -225,6 +226,15 @@ def windows_of(rows_TF: Float32Array, reach: int) -> Float32Array:
     return sliding_window_view(rows_TF, reach, axis=0).transpose(0, 2, 1)
 
 
+def spread(count: int, most: int) -> IntArray:
+    """All of `count` places, or `most` of them, evenly, the ends included.
+
+    >>> spread(3, 5).tolist(), spread(9, 3).tolist()
+    ([0, 1, 2], [0, 4, 8])
+    """
+    return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64)
+
+
 def _whole(windows_NRF: Float32Array) -> BoolArray:
     return np.asarray(np.isfinite(windows_NRF).all(axis=(1, 2)))
 
@@ -241,7 +251,7 @@ def _edges(reach: int, columns: int) -> Float32Array:
 
 def _spoiled(window_RF: Float32Array) -> Float32Array:
     """The window with one number replaced, at every place in turn (at most a few hundred), by NaN or an infinity."""
-    places = np.linspace(0, window_RF.size - 1, min(window_RF.size, 300)).astype(int)
+    places = spread(window_RF.size, 300)
     spoiled_NRF = np.repeat(window_RF[None], len(places), axis=0).reshape(len(places), -1)
     spoiled_NRF[np.arange(len(places)), places] = np.resize([np.nan, np.inf, -np.inf], len(places))
     return spoiled_NRF.reshape(len(places), *window_RF.shape)

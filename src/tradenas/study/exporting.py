@@ -16,7 +16,7 @@ from tradenas.errors import ConfigError
 from tradenas.formats.base import Options, Written, find_format
 from tradenas.formats.card import CARD, PAGE, write_card
 from tradenas.formats.ensemble import mean_of
-from tradenas.formats.parity import Proof, Subject, allowance, demand, difference, windows_of
+from tradenas.formats.parity import Proof, Subject, allowance, demand, difference, spread, windows_of
 from tradenas.formats.simplify import simplify
 from tradenas.nn.mode import Mode
 from tradenas.study.origin import origin_of
@@ -31,8 +31,8 @@ __all__ = ["Exported", "export", "prove_traded", "subject_of"]
 #: What is left of a signal that was multiplied by its unit and divided by it again.
 DOUBLE = 1e-12
 
-#: Windows that go through torch at once.
-CHUNK = 512
+#: Windows that go through torch at once; rows of each market at most that are compared with what was traded.
+CHUNK, MOST = 512, 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +144,7 @@ def prove_traded(trained: TrainedStrategy, subject: Subject, chosen: Sequence[in
     for market, traded_T in zip(_markets(trained), traded_AT, strict=True):
         at = zone.start + np.flatnonzero(market.usable(reach)[zone.slice])
         at = at[at >= subject.program.reach - 1]
+        at = at[spread(len(at), MOST)]
         windows = windows_of(market.x_TF[:, list(subject.program.columns)], subject.program.reach)
         said.append(subject.network(windows[at - subject.program.reach + 1]))
         want.append(traded_T[at - zone.start])
