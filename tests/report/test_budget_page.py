@@ -24,6 +24,7 @@ from tradenas.report.html import render
 from tradenas.report.record import load_record
 from tradenas.report.schema.budget import FrontPoint
 from tradenas.report.sections.budget import budget, cost_words
+from tradenas.report.sections.models import strategies
 from tradenas.report.summary import summary
 
 
@@ -71,6 +72,13 @@ def test_it_says_what_the_files_say(record):
     assert "were listed" in told
     assert "95 %" not in told
     assert "are trials" in told
+
+
+def test_what_was_retrained_stands_with_what_it_takes(record):
+    told = str(strategies(record).body)
+    assert '<th scope="col" class="num">latency</th>' in told
+    assert told.count('<td class="num">3 µs</td>') == sum(s.costs is not None for s in record.strategies)
+    assert "latency" not in str(strategies(bare(record)).body)
 
 
 def test_circuits_are_told_by_how_near_to_a_chip_the_figures_are(record):

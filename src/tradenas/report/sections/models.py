@@ -13,7 +13,7 @@ from tradenas.report.markup import Markup, el, join
 from tradenas.report.record import RunRecord
 from tradenas.report.schema import Candidate, SearchRecord, Strategy
 from tradenas.report.sections.parts import Section, absent, figure, note, table
-from tradenas.report.wording import DASH, count, decimal, elapsed, interval, percent
+from tradenas.report.wording import DASH, amount, cost_name, count, decimal, elapsed, interval, percent
 
 __all__ = ["candidates", "strategies"]
 
@@ -52,6 +52,7 @@ def _strategies(record: RunRecord) -> Markup:
         term("drawdown", record, "drawdown"),
         "total net",
         "params",
+        *(cost_name(name) for name in _weighed(record)),
         "tried",
     ]
     rows = ordered(record)
@@ -59,7 +60,7 @@ def _strategies(record: RunRecord) -> Markup:
     whole = table(
         f"Every strategy retrained, in the {zone} zone",
         header,
-        [_row(s, zone) for s in rows],
+        [_row(s, zone, _weighed(record)) for s in rows],
         text=(0, 1),
         classes=["champion" if s.name == champion else None for s in rows],
     )
@@ -67,7 +68,14 @@ def _strategies(record: RunRecord) -> Markup:
     return join([drawn, whole, note(NOTE)])
 
 
-def _row(strategy: Strategy, zone: str) -> list[object]:
+def _weighed(record: RunRecord) -> tuple[str, ...]:
+    """Costs that the study limits or compares with quality, but for parameters, which always stand there."""
+    objectives = record.front.objectives if record.front is not None else ()
+    priced = {name for s in record.strategies or () for name in s.costs or ()}
+    return tuple(name for name in objectives if name in priced and name not in ("parameters", "params"))
+
+
+def _row(strategy: Strategy, zone: str, weighed: tuple[str, ...]) -> list[object]:
     scores, seeds = strategy.zone(zone), strategy.seed_sharpes(zone)
     spread = DASH
     if len(seeds) > 1:
@@ -77,7 +85,8 @@ def _row(strategy: Strategy, zone: str) -> list[object]:
         name = el("span", strategy.name, title=describe(strategy.architecture))
     start = [name, strategy.kind, interval(estimate(strategy, zone))]
     start += [interval(estimate(strategy, "selection"))] if zone == "vault" else []
-    sizes = [count(strategy.params), count(strategy.tried)]
+    costs = strategy.costs or {}
+    sizes = [count(strategy.params), *(amount(name, costs.get(name)) for name in weighed), count(strategy.tried)]
     if scores is None:
         return [*start, DASH, spread, *[DASH] * 6, *sizes]
     return [
