@@ -18,6 +18,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,6 @@ from truth.table import Table
 
 from search import nasbench201 as bench
 from tradenas.cost import PriceList, prices
-from tradenas.search.parts.affordable import affordable
 from tradenas.search.parts.evolution import Evolution
 from tradenas.search.parts.find import Finder, find
 from tradenas.search.parts.nsga2 import NSGA2
@@ -76,8 +76,7 @@ def train(options: argparse.Namespace) -> None:
                     task, began = task_of(world, seed), time.process_time()
                     method, _ = method_of(spec)
                     state = method.init(task)
-                    if drawn == "fitting":
-                        state.space = affordable(state.space, listed)
+                    state.prices = replace(listed, train=drawn)
                     for epoch in range(method.training.epochs):
                         method.epoch(task, state, epoch)
                     said = outputs_of_paths(state.networks[0], tuple(setting.space()), world)

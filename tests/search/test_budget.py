@@ -92,6 +92,21 @@ def test_a_budget_that_nobody_meets_is_refused_before_training_and_names_the_che
         method.init(one)
 
 
+@pytest.mark.parametrize("train", ["fitting", "all"])
+@pytest.mark.parametrize("kind", ["spos", "sandwich"])
+def test_single_paths_are_drawn_from_what_fits(kind, train):
+    one = task()
+    least = one.price_list().one("parameters", one.space.restrict({"depth": [2]}).smallest())
+    one = replace(one, prices=replace(one.price_list().limited(parameters=least), train=train))
+    method = one_shot(kind)
+    state = method.init(one)
+    method.epoch(one, state, 0)
+    steps = sum(state.updates["depth"])
+    widest = state.updates["layer0/width"][1]
+    largest = steps // 4 if kind == "sandwich" else 0  # the largest of four paths has a part in every step
+    assert (widest == largest) if train == "fitting" else (widest > largest + 2)
+
+
 def test_the_last_stage_of_pdarts_must_fit():
     one = task(choices=space(ops=("dense", "conv3", "gated")))
     prices = one.price_list()

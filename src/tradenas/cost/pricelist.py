@@ -77,6 +77,7 @@ class PriceList:
         exponents: of the objective; see `Exponent`.
         rule: what becomes of architectures beyond a limit: `reject` never scores one; `dominance` scores them, and
             ranks them behind all that fit, by how far beyond they are (Deb 2000).
+        train: which single paths a supernet's steps are drawn from: those that are `fitting`, or `all`.
         scale: quality that is worth a factor of e in the objective; 0 takes that of the metric (`parts.reward`).
         resized: what becomes of an architecture of the search before it leaves; the same one where it is None.
         fixed: choices that are settled by that, with the index of their only option in the costs' space.
@@ -89,6 +90,7 @@ class PriceList:
     budget: Budget = field(default_factory=Budget)
     exponents: tuple[Exponent, ...] = ()
     rule: Literal["reject", "dominance"] = "reject"
+    train: Literal["fitting", "all"] = "fitting"
     scale: float = 0.0
     resized: Callable[[Architecture], Architecture] | None = None
     fixed: Mapping[str, int] = field(default_factory=dict)

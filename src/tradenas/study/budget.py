@@ -52,6 +52,9 @@ class BudgetConfig(Budget):
             whole window; empty takes that of the table, of the device, or `stream`.
         rule: `reject` scores nothing beyond a limit; `dominance` scores such architectures too, as trials, and breeds
             from those nearest to the limits where nothing fits better (Deb's rule), but none becomes a candidate.
+        train: which paths the steps of `spos`, `sandwich` and `progressive` draw: those that are `fitting`, which are
+            then ranked more nearly as trainings alone rank them, or `all`.  Methods that train many paths together, or
+            for many devices, train all; so does every method under `dominance`.
         exponents: costs that take part in the objective, as in MnasNet: quality x (cost / target)^w.
         scale: difference of quality that is worth a factor of e there; 0 takes a large one of the metric: 0.02 of an
             IC, a rank IC or an accuracy, 1 of a Sharpe ratio, 0.1 of a profit factor, 0.01 of a loss.
@@ -64,6 +67,7 @@ class BudgetConfig(Budget):
     precision: str | int = ""
     mode: Literal["", "stream", "window"] = ""
     rule: Literal["reject", "dominance"] = "reject"
+    train: Literal["fitting", "all"] = "fitting"
     exponents: tuple[Exponent, ...] = ()
     scale: float = 0.0
     objectives: tuple[str, ...] = ()
@@ -150,6 +154,7 @@ def price_list(config: StudyConfig, layout: Layout, indicators: Mapping[str, str
         budget=limits_of(config, found, costs)[0],
         exponents=settings.exponents,
         rule=settings.rule,
+        train=settings.train,
         scale=settings.scale,
         resized=config.full_size if fixed else None,
         fixed=fixed,

@@ -66,8 +66,9 @@ class Progressive(OneShot):
         if self.paths < 1:
             raise ConfigError("search.paths", got=self.paths, expected="1 or more")
 
-    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
-        return lambda step: [path_of(network, state.space.sample(rng_for(seed, "paths", epoch, step)))]
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
+        space = self.trained(task, state)
+        return lambda step: [path_of(network, space.sample(rng_for(seed, "paths", epoch, step)))]
 
     def epoch(self, task: Task, state: SupernetState, epoch: int) -> dict[str, float]:
         """An epoch of one supernet after the other; after the last one's, perhaps the end of a stage."""

@@ -71,11 +71,13 @@ class Sandwich(OneShot):
     def passes(self, space: SearchSpace) -> float:  # noqa: ARG002
         return 2.0 + self.num_random
 
-    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
+        space = self.trained(task, state)
+
         def passes(step: int) -> Sequence[Pass]:
             rng = rng_for(seed, "paths", epoch, step)
             largest = extreme(state.space, rng, largest=True)
-            others = [state.space.sample(rng) for _ in range(self.num_random)]
+            others = [space.sample(rng) for _ in range(self.num_random)]
             others.append(extreme(state.space, rng, largest=False))
             taught = {"labels": 1.0 - self.distil, "teacher": self.distil, "dropout": False}
             return [path_of(network, largest), *(path_of(network, a, **taught) for a in others)]

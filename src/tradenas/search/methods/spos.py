@@ -37,5 +37,6 @@ class SPOS(OneShot):
 
     kind: Literal["spos"] = "spos"
 
-    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:  # noqa: ARG002
-        return lambda step: [path_of(network, state.space.sample(rng_for(seed, "paths", epoch, step)))]
+    def plan(self, task: Task, state: SupernetState, network: Network, *, epoch: int, seed: int) -> Plan:
+        space = self.trained(task, state)
+        return lambda step: [path_of(network, space.sample(rng_for(seed, "paths", epoch, step)))]

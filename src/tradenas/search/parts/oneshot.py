@@ -159,6 +159,14 @@ class OneShot(Method[SupernetState], abc.ABC):
             state.prices = self.limits(task)
         return state.prices
 
+    def trained(self, task: Task, state: SupernetState) -> SearchSpace:
+        """What single paths are drawn from while the weights learn: what fits, where limits reject the rest.
+
+        Weights that only have to serve a part of the space serve it better (`benchmarks/budget.py train`).
+        """
+        prices = self.prices(task, state)
+        return state.space if prices.train == "all" else affordable(state.space, prices)
+
     def epoch(self, task: Task, state: SupernetState, epoch: int) -> dict[str, float]:
         supernet, within = divmod(epoch, self.training.epochs)
         if supernet < self.supernets:
