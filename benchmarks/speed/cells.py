@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import steps
-from speed.figure import Figure
 from turns import turns
+
+from speed.figure import Figure
 
 
 def figures(full: bool) -> Iterator[Figure]:

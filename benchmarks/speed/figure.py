@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -39,7 +40,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        if self.bar is None:
+        if self.bar is None or math.isnan(self.value):
             return None
         return self.value >= self.bar if self.at_least else self.value <= self.bar
 
@@ -48,6 +49,7 @@ class Figure:
         sign = "" if self.bar is None else f"{'>=' if self.at_least else '<='} {self.bar:g}"
         said = {None: "", True: "met", False: "**missed**"}[self.met]
         value = f"{self.value:.3g} {self.unit} ({self.low:.3g}-{self.high:.3g})"
+        value = "not run" if math.isnan(self.value) else value
         return f"| {self.what} | {sign} | {value} | {said} | {self.note} |"
 
     def json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CPU to equal validation loss, segments against windows, on real candles: not targets a second, but what they are worth.
+"""CPU to equal validation loss, segments against windows, on real candles: what targets are worth, not how many.
 
 One causal network (three layers of conv3, 32 wide, filters of 47 rows) learns the volatility of the next half hour of
 BTCUSD, minute by minute: a label that can be learnt, so that losses tell trainings apart.  Three ways to train it,

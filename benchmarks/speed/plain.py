@@ -66,8 +66,8 @@ class Plain(nn.Module):
     """A standalone network's function and weights.
 
     Args:
-        alone: of a chain over `dense`, `conv3`, `conv5`, `dilated3`, `separable3`, `residual`, `gated`, without norms or
-            with layer norms.
+        alone: of a chain over `dense`, `conv3`, `conv5`, `dilated3`, `separable3`, `residual` and `gated`, without
+            norms or with layer norms.
         architecture: which one it is.
         dropout: its rate, drawn for every value, as `nn.Dropout` does.
     """

@@ -2,8 +2,8 @@
 
 The slow way is that of most code: each subnet's module in (B, C, T), every window of 64 rows by itself, batches of 256
 (`plain.py`).  Ours is what a search does: `Evaluator.score_paths` over the shared weights.  Both end in the same
-scores (loss, IC, net Sharpe ratio), which are part of the time and have to be the same up to rounding, as has the order.
-The slow way is timed on a few subnets of all kinds, ours on all 200.
+scores (loss, IC, net Sharpe ratio), which are part of the time and have to be the same up to rounding, as has the
+order.  The slow way is timed on a few subnets of all kinds, ours on all 200.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def figures(full: bool) -> Iterator[Figure]:
         plain.append(cpu(lambda: one_by_one(few)) / SLOW / fast)
         own.append(cpu(lambda: one_by_one(few, windows=False)) / SLOW / fast)
         each.append(1e3 * cpu(lambda: evaluator.score_paths(network, subnets)) / SUBNETS)
-    note = f"{ROWS} rows, L {LOOKBACK}; scores differ by {apart:.0e} at most, same order; {statistics.median(each):.1f} ms a subnet of 200"
+    note = f"{ROWS} rows, L {LOOKBACK}; scores differ by {apart:.0e} at most, same order; "
+    note += f"{statistics.median(each):.1f} ms a subnet of 200"
     yield Figure.of("subnets ranked, against one by one on windows", plain, bar=75, note=note)
     yield Figure.of("the same, windows through our own layers", own, note="channels-last, batches of 256")

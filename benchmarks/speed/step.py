@@ -1,9 +1,9 @@
 """A supernet's training step against its matrix products alone.
 
-The step is the training loop's own: filters, path, loss, backward pass, clipping, AdamW, shrinking of taps.  *Alone* are
-the same matrix products (forward, gradient of the input, gradient of the weights; a convolution of k rows as one product
-over k times the channels) of the same paths, replayed into tensors that are there.  8 random paths of 4 layers, 12
-columns, dropout 0.1.
+The step is the training loop's own: filters, path, loss, backward pass, clipping, AdamW, shrinking of taps.  *Alone*
+are the same matrix products (forward, gradient of the input, gradient of the weights; a convolution of k rows as one
+product over k times the channels) of the same paths, replayed into tensors that are there.  8 random paths of 4
+layers, 12 columns, dropout 0.1.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from unittest import mock
 
 import torch
-from speed.figure import Figure
-from speed.world import LAYOUT
 from torch import Tensor
 from turns import turns
 
+from speed.figure import Figure
+from speed.world import LAYOUT
 from tradenas.nn import Mode, Network, elastic, hard
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Chain
