@@ -1,6 +1,6 @@
 """What a latency table says of networks that it has not seen, against measuring them; beside simpler predictors.
 
-    python benchmarks/latency_tables.py [--nets 100] [--backend onnxruntime c] [--space chain cell] [--out FOLDER]
+    python benchmarks/latency_tables.py [--nets 100] [--backend onnxruntime c] [--space chain cell] [--stream]
 
 The spaces are those of `examples/bybit_btc_1h.toml` (a chain with groups that are switched) and of
 `examples/bybit_btc_1h_cell.toml`.  A table is built and whole networks are timed in the same rounds; those that its
@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,12 @@ def scores(name: str, predicted: np.ndarray, measured: np.ndarray) -> dict[str, 
     return found
 
 
-def table_of(space: str, backend: str, nets: int, folder: Path) -> dict[str, object]:
-    network, profile = network_of(space), device("cpu-1core")
+def table_of(space: str, backend: str, nets: int, folder: Path, *, stream: bool) -> dict[str, object]:
+    network, profile = network_of(space), replace(device("cpu-1core"), mode="stream" if stream else "window")
     found = measure(network, profile, backend, check=nets, accept=True)
     table, path = found.table, folder / f"{space}-{backend}.json"
     table.save(path)
-    print(f"\n{space}, {backend}: {table.conditions.cpu}, load {table.load[0]} to {table.load[1]}")
+    print(f"\n{space}, {backend}, {profile.mode}: {table.conditions.cpu}, load {table.load[0]} to {table.load[1]}")
     print(f"  {table.samples} programs in {table.seconds:.0f} s ({nets} networks to check included), floor "
           f"{table.floor:.2%}, probe {table.probe_us:.3f} us, p99/p50 {table.p99:.2f}", flush=True)  # fmt: skip
     y = np.array([c.measured_us for c in found.checks])
@@ -96,7 +97,8 @@ def table_of(space: str, backend: str, nets: int, folder: Path) -> dict[str, obj
     told["other process, as it was"] = scores("other process, as it was", np.array(other["before_us"]), again)
     told["other process, rescaled"] = scores("other process, rescaled", np.array(other["after_us"]), again)
     return {
-        "space": space, "backend": backend, "cpu": table.conditions.cpu, "load": table.load, "seconds": table.seconds,
+        "space": space, "backend": backend, "mode": profile.mode, "cpu": table.conditions.cpu, "load": table.load,
+        "seconds": table.seconds,
         "samples": table.samples, "floor": table.floor, "probe_us": table.probe_us, "p99_over_p50": table.p99,
         "between_us": table.between_us, "scores": told, "expected_gap": float(np.mean(gaps)), "other": other,
         "measured_us": y.tolist(), "predicted_us": list(found.predicted_us), "macs": macs[n:],
@@ -122,6 +124,7 @@ def main() -> None:
     given.add_argument("--nets", type=int, default=100)
     given.add_argument("--backend", nargs="+", default=["onnxruntime", "c"])
     given.add_argument("--space", nargs="+", default=["chain", "cell"])
+    given.add_argument("--stream", action="store_true", help="one more row at a time, instead of windows")
     given.add_argument("--out", type=Path, default=Path())
     given.add_argument("--again", type=Path)
     given.add_argument("--nets-file", type=Path)
@@ -134,7 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for backend in asked.backend:
             spaces = asked.space if backend == "onnxruntime" else asked.space[:1]
-            found += [table_of(space, backend, asked.nets, Path(folder)) for space in spaces]
+            found += [table_of(space, backend, asked.nets, Path(folder), stream=asked.stream) for space in spaces]
     (asked.out / "latency_tables.json").write_text(json.dumps(found, indent=1))
 
 

@@ -10,7 +10,8 @@ follows it, its usual one u, and with the others at one width m of its input onl
     t(step > f, c_in, c_out) = t(step > u, c_in, c_out) + t(step > f, m, c_out) - t(step > u, m, c_out)
 
 since norm and activation work on what the step made and know nothing of its input.  Where that is still too much, the
-difference is measured behind one sort of step only, that with the most followers.
+difference is measured behind one sort of step only, that with the most followers, and of many widths of an input only
+the ends and a middle: times between them lie on a line.
 """
 
 from __future__ import annotations
@@ -122,4 +123,17 @@ def _frame(keys: Collection[Key], usual: dict[str, str], *, tight: bool) -> set[
             inputs = sorted(i for f, i, o in keys if f == form and o == c_out and (anchor, i, c_out) in keys)
             if c_in == inputs[len(inputs) // 2]:
                 found.add((form, c_in, c_out))
-    return found
+    return _thinned(found) if tight else found
+
+
+def _thinned(keys: Collection[Key]) -> set[Key]:
+    """Of one form and one output, or of one form whose output is tied to its input, three inputs: ends and middle."""
+    kept = set(keys)
+    for tied in (False, True):
+        alike: dict[tuple[str, float], list[Key]] = defaultdict(list)
+        for form, c_in, c_out in sorted(kept):
+            alike[form, c_out / c_in if tied else c_out].append((form, c_in, c_out))
+        for each in alike.values():
+            if len({i for _, i, _ in each}) > 3 and (not tied or len({o for _, _, o in each}) > 3):
+                kept -= set(each) - {each[0], each[len(each) // 2], each[-1]}
+    return kept
