@@ -147,14 +147,16 @@ def test_rows_before_the_first_are_on_the_way_too():
     assert found["last"].fixed == Fixed(0, 4, 2)
 
 
-def test_depthwise_weights_are_not_pruned():
+def test_depthwise_weights_are_not_pruned_and_have_six_bits():
     space = Chain(
-        depths=(1,), widths=(8,), ops=("separable3",), norms=("none",), lookbacks=(3,), weight_bits=("8",),
+        depths=(1,), widths=(8,), ops=("separable3",), norms=("none",), lookbacks=(3,), weight_bits=("ternary",),
         activation_bits=("6",), sparsities=(0.75,), dropouts=(0.0,), activations=("relu",),
     ).space()  # fmt: skip
     program = lower(Network(space, LAYOUT))
     assert (program["layer0/separable3/depthwise"].weight == 0).sum() < 6  # of 24
     assert (program["layer0/separable3"].weight == 0).sum() >= 48  # of 64
+    assert len(np.unique(program["layer0/separable3/depthwise"].weight)) > 10
+    assert len(np.unique(program["layer0/separable3"].weight)) == 3
 
 
 def test_weights_leave_rounded_and_pruned():

@@ -6,7 +6,8 @@ weights, of one float tensor that all of them share: sum_o p_o Q_o(w), so that a
 
 Taps of the lookback filters and heads are the network's first and last weights: they have 6 bits at least and are not
 pruned, since there are few of them and all that a network says passes through (as in XNOR-Net, arXiv:1603.05279, and
-DoReFa-Net, arXiv:1606.06160, where they stay float).
+DoReFa-Net, arXiv:1606.06160, where they stay float).  So have depthwise weights, three or five a channel: as ternary
+ones they cost three points of a planted forecast and spare next to nothing (`benchmarks/quantised.py`, net `deep`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tradenas.space.switches import QUANT
 
 __all__ = ["EDGE_BITS", "Precision"]
 
-#: Bits of the first and of the last weights, at least.
+#: Bits of the first, the last and of depthwise weights, at least.
 EDGE_BITS = 6
 
 #: Options with the weight of each; None for the only one.
@@ -90,7 +91,7 @@ class Precision:
         """A tensor of weights, rounded and pruned.
 
         Args:
-            w: (out, in, ...), or (channels, ...) of a depthwise layer, whose few weights are not pruned.
+            w: (out, in, ...), or (channels, ...) of a depthwise layer.
             rows: outputs that are open; None for all.
             depthwise: whether `w` has an axis of channels in place of outputs and inputs.
             stacked: whether the axis of N networks stands in front.
@@ -106,7 +107,8 @@ class Precision:
             open_ = part if open_ is None else open_ & part
 
         def made(option: str, share: str) -> Tensor:
-            if self.edge and (option in (TERNARY, BINARY) or (option != EXACT and int(option) < EDGE_BITS)):
+            few = (self.edge or depthwise) and option != EXACT
+            if few and (option in (TERNARY, BINARY) or int(option) < EDGE_BITS):
                 option = str(EDGE_BITS)
             return quantised_weight(w, option, float(share), open_=open_, stacked=stacked)
 

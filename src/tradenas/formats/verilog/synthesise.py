@@ -18,7 +18,7 @@ __all__ = ["Family", "Synthesised", "synthesise"]
 Family = Literal["xc7", "ice40"]
 
 SYNTHESIS: Mapping[Family, str] = {
-    "xc7": "synth_xilinx -family xc7 -top top -flatten -noiopad -nosrl",
+    "xc7": "synth_xilinx -family xc7 -top top -flatten -noiopad -nosrl -nodsp",
     "ice40": "synth_ice40 -top top",
 }
 #: What counts as what, by the beginning of the cell's name; a name belongs to the first that fits.

@@ -13,6 +13,7 @@ from tradenas.space import Architecture, SearchSpace, crossover, mutate
 
 __all__ = ["Evolution", "bred", "distinct", "next_generation", "sample_distinct"]
 
+
 def distinct(
     space: SearchSpace,
     draw: Callable[[int], Architecture],
