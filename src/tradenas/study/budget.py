@@ -187,14 +187,14 @@ def budgeted(config: StudyConfig) -> bool:
 
 
 def check_budget(folder: RunFolder, config: StudyConfig, events: Events, *, base: Path) -> None:
-    """Writes `search/budget.json` and refuses what cannot be had; nothing where nothing is limited or weighed.
+    """Writes `search/budget.json` and refuses what cannot be had; nothing where nothing is limited, or all is done.
 
     Raises:
         BudgetError: no architecture meets the limits; it names the cheapest.
         ConfigError: a cost that is not known.
         FolderError: the limits are not those that the run began with: the file of the device was changed.
     """
-    if not budgeted(config):
+    if not budgeted(config) or folder.verdict.exists():
         return
     data = load_dataset(folder.open_rows)
     listed = price_list(config, data.layout, data.indicators, base=base)
