@@ -51,7 +51,10 @@ def test_both_engines_say_the_same(done, tmp_path):
     if not shutil.which("gcc"):
         pytest.skip("no gcc; on Debian and Ubuntu: apt-get install gcc")
     run, _ = done
-    export(run, ["onnx", "c"], out=tmp_path / "both")
+    left = export(run, ["onnx", "c"], options=Options(int8=True), out=tmp_path / "both")
+    assert {"window.int8.onnx", "tradenas_net.c"} < {file.name for file in left.files}
+    with pytest.raises(ConfigError, match="int8"):
+        export(run, ["c"], options=Options(int8=True), out=tmp_path / "c")
     c, onnx = Live.open(tmp_path / "both"), Live.open(tmp_path / "both", engine="onnx")
     assert (c.engine, onnx.engine) == ("c", "onnx")
     rows_TC = c.rows(planted("reversal", bars=400, seed=5).candles)

@@ -93,7 +93,8 @@ def export(
     demand(proofs)
     written: dict[str, Written] = {}
     for name, write in writers.items():
-        written[name] = write(subject, options, folder)
+        others = "onnx" in writers and name != "onnx"  # 8 bits are written by ONNX; alone, another format refuses them
+        written[name] = write(subject, replace(options, int8=options.int8 and not others), folder)
         demand(written[name].proofs)
         proofs += written[name].proofs
     origin = origin_of(trained, chosen, subject.program, words=describe(trained.architecture) if describe else "")
