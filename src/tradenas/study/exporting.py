@@ -7,7 +7,7 @@ file, run on windows or row by row, says what the networks say; and the card nam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
