@@ -15,7 +15,7 @@ import torch
 from formats.programs import drawn
 from tradenas.errors import ConfigError, ParityError
 from tradenas.formats.base import Options, find_format
-from tradenas.formats.c.export import TOLERANCE
+from tradenas.formats.c.emit import TOLERANCE
 from tradenas.formats.lower import lower
 from tradenas.formats.parity import Subject, demand
 from tradenas.formats.simplify import simplify

@@ -16,15 +16,18 @@ from tradenas.errors import ConfigError, ExportError, SpaceError
 from tradenas.formats.c.layout import literal, numbers
 from tradenas.formats.c.part import Part
 from tradenas.formats.c.row import Constants
+from tradenas.formats.ensemble import mean_of
 from tradenas.formats.grid import check_exact
 from tradenas.formats.program import Program, Quantise
 from tradenas.formats.reference import run_series
-from tradenas.typing import Float32Array
+from tradenas.typing import Float32Array, FloatArray
 
-__all__ = ["emit", "golden_rows"]
+__all__ = ["TOLERANCE", "emit", "golden_rows", "tolerance_of"]
 
 #: Rows of the self-test after the first `reach`.
 GOLDEN = 16
+#: Of the largest signal, or of 1.
+TOLERANCE = 1e-6
 
 
 def emit(programs: Sequence[Program], prefix: str = "tradenas_net", *, vnni: bool = False) -> str:
@@ -122,16 +125,26 @@ def _head(programs: Sequence[Program], prefix: str) -> str:
 def _golden(programs: Sequence[Program]) -> str:
     reach = max(p.reach for p in programs)
     rows = golden_rows(reach + GOLDEN - 1, len(programs[0].columns)).astype(np.float64)
-    signal = np.mean([run_series(p, rows) for p in programs], axis=0)[reach - 1 :]
-    tolerance = "1e-6f" if all(map(_steady, programs)) else "1e-2f"
-    given = f"static const float prefix_golden[{GOLDEN}] = {numbers(signal)};"
-    return f"#ifdef PREFIX_MAIN\n#define PREFIX_TOLERANCE {tolerance}\n{given}\n#endif"
+    mean = mean_of(programs)
+    given = f"static const float prefix_golden[{GOLDEN}] = {numbers(run_series(mean, rows)[reach - 1 :])};"
+    return f"#ifdef PREFIX_MAIN\n#define PREFIX_TOLERANCE {literal(tolerance_of(programs, rows))}\n{given}\n#endif"
+
+
+def tolerance_of(programs: Sequence[Program], x_TF: FloatArray) -> float:
+    """What single precision may make of the mean of programs on some rows, as a share of the largest signal (or of 1).
+
+    1e-6; more where the last bit of the rows alone makes more than an eighth of it; 1e-2 where it may tip a quantiser.
+    """
+    if any(isinstance(step, Quantise) for program in programs for step in program.steps):
+        return TOLERANCE if all(map(_steady, programs)) else 1e-2
+    mean = mean_of(programs)
+    signal, nudged = (run_series(mean, x)[mean.reach - 1 :] for x in (x_TF, x_TF * (1 + 2.0**-23)))
+    size = max(1.0, float(np.abs(signal).max()))
+    return max(TOLERANCE, float(f"{8 * np.abs(nudged - signal).max() / size:.1e}"))
 
 
 def _steady(program: Program) -> bool:
-    """Whether rounding in single precision cannot tip a quantiser: there is none, or every sum is exact."""
-    if not any(isinstance(step, Quantise) for step in program.steps):
-        return True
+    """Whether rounding in single precision cannot tip a quantiser: every sum is exact."""
     try:
         check_exact(program)
     except SpaceError:

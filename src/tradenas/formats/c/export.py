@@ -15,19 +15,17 @@ from tradenas.errors import ConfigError
 from tradenas.formats.base import FORMATS, Options, Written
 from tradenas.formats.c import loader
 from tradenas.formats.c.build import compile_programs, needs_compiler, self_test
+from tradenas.formats.c.emit import tolerance_of
 from tradenas.formats.ensemble import mean_of
 from tradenas.formats.parity import Proof, Subject, prove_stream, prove_windows, windows_of
 from tradenas.formats.reference import run_windows
 from tradenas.seeds import rng_for
 from tradenas.typing import Float32Array, FloatArray
 
-__all__ = ["LOADER", "NAME", "TOLERANCE", "write_c"]
+__all__ = ["LOADER", "NAME", "write_c"]
 
 #: Prefix of all symbols, and name of the file.
 NAME, LOADER = "tradenas_net", "loader.py"
-
-#: Of the largest signal (or of 1): what single precision in another order leaves, in torch as in C.
-TOLERANCE = 1e-6
 
 
 @FORMATS.register("c")
@@ -54,14 +52,16 @@ def write_c(subject: Subject, options: Options, folder: Path) -> Written:
     exact_N = run_windows(mean_of(subject.programs), windows_NRF.astype(float))
     size = max(1.0, float(np.abs(exact_N).max()))
     scaled = replace(subject, network=lambda x_NRF: subject.network(x_NRF) / size)
+    some_TF = windows_NRF[:20].reshape(-1, windows_NRF.shape[-1]).astype(float)
+    tolerance = tolerance_of(subject.programs, some_TF)
     words = "" if size == 1.0 else f", in units of {size:.3g}"
     proofs: list[Proof] = []
     if options.window:
         run = partial(_scaled, made.windows, size)
-        proofs.append(prove_windows(scaled, run, what=f"c window{words}", tolerance=TOLERANCE))
+        proofs.append(prove_windows(scaled, run, what=f"c window{words}", tolerance=tolerance))
     if options.streaming:
         run = partial(_scaled, made.series, size)
-        proofs.append(prove_stream(scaled, run, what=f"c stream{words}", tolerance=TOLERANCE))
+        proofs.append(prove_stream(scaled, run, what=f"c stream{words}", tolerance=tolerance))
     return Written(
         files=(made.source, folder / LOADER),
         proofs=tuple(proofs),

@@ -81,6 +81,9 @@ def literal(value: float) -> str:
     >>> literal(0.1), literal(2.0), literal(-1e-12)
     ('0.1f', '2.f', '-1e-12f')
     """
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.float32(value)):
+            raise ExportError("a weight", got=value, expected="finite in 32 bits", fix="train it again")
     text = f"{float(np.float32(value)):.9g}"
     short = f"{value:.7g}"
     if np.float32(short) == np.float32(value):
@@ -91,9 +94,5 @@ def literal(value: float) -> str:
 def numbers(values: FloatArray) -> str:
     """An initialiser; raises `ExportError` where a weight is not a finite 32-bit number."""
     flat = np.asarray(values, np.float64).ravel()
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(flat.astype(np.float32)).all()
-    if not finite:
-        raise ExportError("a weight", got="not finite in 32 bits", expected="finite weights", fix="train it again")
     lines = [",".join(literal(v) for v in flat[i : i + 16]) for i in range(0, flat.size, 16)]
     return "{" + ",\n".join(lines) + "}"

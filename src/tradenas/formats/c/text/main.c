@@ -1,7 +1,7 @@
 #ifdef PREFIX_MAIN
 /* Compares both entries with the signals that a double-precision reference gave for the same rows; with a number of
-   calls as its argument it also times them.  Exit status 0 only where all are within the tolerance: 1e-6 (of 1, or of the largest
-   signal), or 1e-2 where the last bit of a sum may tip a quantiser. */
+   calls as its argument it also times them.  Exit status 0 only where all are within the tolerance of the largest signal
+   (or of 1): 1e-6, or 8 times what the last bit of the rows makes, or 1e-2 where such a bit may tip a quantiser. */
 #include <stdio.h>
 #include <stdlib.h>
 static int prefix_order(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return (x > y) - (x < y); }
