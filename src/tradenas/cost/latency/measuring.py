@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from tradenas.cost.devices import Device
+from tradenas.cost.latency.entries import Entries
 from tradenas.cost.latency.enumerate import needed
 from tradenas.cost.latency.fit import fit
 from tradenas.cost.latency.machine import load
@@ -23,7 +24,7 @@ from tradenas.cost.latency.parts import Part
 from tradenas.cost.latency.plan import Plan, make_plan
 from tradenas.cost.latency.runtimes import RUNTIMES, Runtime
 from tradenas.cost.latency.samples import Sample
-from tradenas.cost.latency.table import Conditions, Entries, Net, Table
+from tradenas.cost.latency.table import Conditions, Net, Table
 from tradenas.cost.latency.timing import Clock, Effort, percentiles, rounds
 from tradenas.errors import ConfigError
 from tradenas.nn import Layout, Network

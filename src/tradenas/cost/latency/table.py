@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tradenas.atomic import read_json, write_json
+from tradenas.cost.latency.entries import Entries
 from tradenas.cost.latency.fit import Fit
-from tradenas.cost.latency.parts import THEN, Placed
-from tradenas.cost.latency.plan import split
-from tradenas.errors import FolderError, SpaceError
+from tradenas.cost.latency.parts import Placed
+from tradenas.errors import FolderError
 
-__all__ = ["FORMAT", "Conditions", "Entries", "Net", "Table"]
+__all__ = ["FORMAT", "Conditions", "Net", "Table"]
 
 FORMAT = "tradenas latency table 1"
 
@@ -61,99 +60,6 @@ class Net:
     measured_us: float
     total: float
     parts: int
-
-
-class Entries:
-    """Times of parts by key and rows, with what lies between them.
-
-    Args:
-        times: form, channels read, channels made: rows to probes.
-    """
-
-    def __init__(self, times: Mapping[tuple[str, int, int], Mapping[int, float]]) -> None:
-        self.times = {key: dict(sorted(rows.items())) for key, rows in times.items()}
-        self._shapes: dict[str, list[tuple[int, int]]] = {}
-        for form, c_in, c_out in sorted(self.times):
-            self._shapes.setdefault(form, []).append((c_in, c_out))
-        #: What follows each step somewhere.
-        self._forms: dict[str, list[str]] = {}
-        for form in self._shapes:
-            main, then = split(form)
-            self._forms.setdefault(main, []).append(then)
-        self._known: dict[tuple[str, int, int, int], float] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self.times.values()))
-
-    def __call__(self, form: str, c_in: int, c_out: int, rows: int) -> float:
-        """Probes of a part on some rows.
-
-        Raises:
-            SpaceError: the table has nothing that it could be made of.
-        """
-        asked = (form, c_in, c_out, rows)
-        if asked not in self._known:
-            found = self._hung(*asked)
-            if found is None:
-                found = self._between(*asked)
-            if found is None:
-                raise SpaceError(
-                    "latency table", got=f"the part {form!r} from {c_in} to {c_out} channels, which is not in it",
-                    expected="parts of the space that it was measured for", fix="make it again: tradenas measure",
-                )  # fmt: skip
-            self._known[asked] = found
-        return self._known[asked]
-
-    def _hung(self, form: str, c_in: int, c_out: int, rows: int) -> float | None:
-        """Of a part that was measured, or by way of what else follows its step (see `plan`)."""
-        if (form, c_in, c_out) in self.times:
-            return _over(self.times[form, c_in, c_out], rows)
-        main, then = split(form)
-        for other in self._forms.get(main, ()):
-            if (main_other := (_form(main, other), c_in, c_out)) not in self.times:
-                continue
-            for step in (main, *self._forms):
-                if then in self._forms[step] and other in self._forms[step]:
-                    for i in [i for i, o in self._shapes[_form(step, then)] if o == c_out]:
-                        if (step_other := (_form(step, other), i, c_out)) in self.times:
-                            own = _over(self.times[_form(step, then), i, c_out], rows)
-                            base = _over(self.times[main_other], rows)
-                            return base + own - _over(self.times[step_other], rows)
-        return None
-
-    def _between(self, form: str, c_in: int, c_out: int, rows: int) -> float | None:
-        """Of a part between other channels: along those that it reads, or both where they are tied."""
-        main, _ = split(form)
-        shapes = {shape for then in self._forms.get(main, ()) for shape in self._shapes[_form(main, then)]}
-        for tied in (False, True):
-            ratio = c_out / c_in if tied else None
-            near = sorted((i, o) for i, o in shapes if (o == ratio * i if ratio else o == c_out))
-            known = {i: t for i, o in near if (t := self._hung(form, i, o, rows)) is not None}
-            if len(known) > 1:
-                return _over(known, c_in, apart=())
-        return None
-
-    def total(self, parts: Sequence[Placed]) -> float:
-        """Of all parts of a network together."""
-        return sum(self(*placed.part.key, placed.rows) for placed in parts)
-
-
-def _form(main: str, then: str) -> str:
-    return THEN.join(filter(None, (main, then)))
-
-
-def _over(times: Mapping[int, float], at: int, *, apart: tuple[int, ...] = (1, 2)) -> float:
-    """On the straight lines between nodes, and on the outer ones beyond; no line from those apart, if there are two."""
-    if at in times:
-        return times[at]
-    places = sorted(times)
-    if len(far := [k for k in places if k not in apart]) > 1:
-        places = far
-    if len(places) == 1:
-        return times[places[0]]
-    k = min(max(bisect_left(places, at), 1), len(places) - 1)
-    low, high = places[k - 1], places[k]
-    return times[low] + (at - low) / (high - low) * (times[high] - times[low])
 
 
 @dataclass(frozen=True, kw_only=True)
