@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cost.latency.test_mean import latency
 from search.worlds import QUICK, Told, bits, market, task
 from search.worlds import space as chain
 from tradenas.cost import PriceList, macs, prices
@@ -211,6 +212,27 @@ def test_latency_needs_something_that_predicts_it():
         Penalty(cost=c, target=t).of(network, lambda: listed) for c, t in (("latency_us", 1.0), ("macs", 1e3))
     )
     assert float(one.share(even(network.space))) == pytest.approx(float(other.share(even(network.space))))
+
+
+def test_measured_microseconds_are_paid_for(tmp_path):
+    """A table of parts, as `tradenas measure` makes it, of a clock that is made up."""
+    choices = chain(depths=(1, 2), ops=("dense", "conv3"), norms=("none",), dropouts=(0.0,))
+    one = task(choices=choices)
+    listed = PriceList(costs=prices(one.network(), latency=latency(one.network())))
+    method = METHODS["fbnet"](
+        training=replace(QUICK, epochs=2, batch=256), num_ranked=1, eigenvalue_every=0,
+        penalty=Penalty(cost="latency_us", form="log", weight=0.3),
+    )  # fmt: skip
+    state = method.init(priced := replace(one, prices=listed))
+    logs = [method.epoch(priced, state, e) for e in range(2)]
+    ends = sorted(listed.one("latency_us", a) for a in (choices.smallest(), choices.largest()))
+    assert ends[0] < logs[-1]["latency_us"] < ends[1]
+    free = method.init(replace(one, prices=listed))
+    without = replace(method, penalty=Penalty())
+    for epoch in range(2):
+        without.epoch(priced, free, epoch)
+    now = [s.learners[0].now() for s in (state, free)]
+    assert any(not torch.equal(now[0][name], now[1][name]) for name in now[0])
 
 
 def test_bad_settings_are_refused():
