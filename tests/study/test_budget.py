@@ -148,6 +148,15 @@ def test_the_old_limit_on_parameters_is_the_same_limit(tmp_path):
     assert all(r["params"] <= 120 for r in rows)
 
 
+def test_what_was_scored_beyond_a_limit_is_counted_and_is_no_candidate(tmp_path):
+    folder = Study.of(study(parameters=120, rule="dominance")).run(tmp_path).folder
+    told = read(folder, "search/candidates.json")
+    assert 0 < len(told["candidates"]) < told["num_scored"] == 10
+    assert all(c["costs"]["parameters"] <= 120 for c in told["candidates"])
+    rows = [r for r in read(folder, "retrain/strategies.json")["strategies"] if r["architecture"]]
+    assert all(r["params"] <= 120 for r in rows)
+
+
 def enlarged(**budget):
     plain = {**study(**budget), "space": {**CELL, "take": 2}}
     plain["search"] = {**plain["search"], "num_ranked": 6}

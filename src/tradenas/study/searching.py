@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tradenas.atomic import write_json
+from tradenas.cost import PriceList
 from tradenas.events import Events
 from tradenas.nn import Network
 from tradenas.search.base import Candidate, OnTrial, Scorer, Task, run_search
@@ -120,7 +121,7 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         "method": config.search.kind,  # type: ignore[attr-defined]  # every registered method has its name
         "metric": config.rank_by,
         "space_size": space.size(),
-        "num_scored": len(candidates),
+        "num_scored": len(candidates) + (_beyond(ledger, prices) if prices.rule == "dominance" else 0),
         "num_params_max": sum(p.numel() for p in network.parameters()),
         "seconds": round(_spent(events), 1),
         "candidates": told,
@@ -131,6 +132,12 @@ def search(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Event
         rule = rule_of(prices, parsimony=getattr(config.search, "parsimony", 0.0))
         write_json(folder.front, front_of(candidates, prices, objectives, metric=config.rank_by, rule=rule))
     write_json(folder.candidates, record)
+
+
+def _beyond(ledger: Ledger, prices: PriceList) -> int:
+    """Architectures that were scored although they are beyond a limit: trials, and no candidates."""
+    scored = {t.digest: t.architecture for t in ledger.trials("search") if t.architecture is not None}
+    return sum(not prices.fits(Architecture.from_plain(a)) for a in scored.values())
 
 
 def _spent(events: Events) -> float:
