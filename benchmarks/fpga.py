@@ -1,7 +1,7 @@
 """Networks as circuits: what the cost proxy of the search is worth, and the proof of record.
 
     python benchmarks/fpga.py --calibrate 96 --yosys 8       # 1 minute, 3 with yosys; prints the coefficients
-    python benchmarks/fpga.py --record RUN [--seeds 6]       # a run in fixed point; ~10 minutes, most of it nextpnr
+    python benchmarks/fpga.py --record RUN --depth -1        # a run of benchmarks/fpga.toml; 10 minutes, mostly nextpnr
     python benchmarks/fpga.py --record RUN --float 2         # what fixed point costs its champion; ~4 minutes
 
 `--calibrate` draws networks from a space of ops, widths, bits and sparsities, lowers each to a program, lets da4ml
