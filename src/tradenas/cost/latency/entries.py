@@ -38,6 +38,10 @@ class Entries:
         for form in self._shapes:
             main, then = split(form)
             self._forms.setdefault(main, []).append(then)
+        #: Channels made of each that is read, by a step: one ratio where they are tied.
+        self._ratios: dict[str, set[float]] = {}
+        for form, c_in, c_out in self.times:
+            self._ratios.setdefault(split(form)[0], set()).add(c_out / c_in)
         self._known: dict[tuple[str, int, int, int], float] = {}
 
     def __len__(self) -> int:
@@ -63,11 +67,12 @@ class Entries:
         return self._known[asked]
 
     def _own(self, form: str, c_in: int, c_out: int, rows: int) -> float | None:
-        """Of a form that was measured, here or at two inputs beside: those of this output, or tied as this one is."""
+        """Of a form that was measured, here or at two inputs beside: of this output, or (a filter, say) tied to it."""
         if (form, c_in, c_out) in self.times:
             return _over(self.times[form, c_in, c_out], rows)
         shapes = self._shapes.get(form, [])
-        for near in ([s for s in shapes if s[1] == c_out], [s for s in shapes if s[1] * c_in == s[0] * c_out]):
+        tied = shapes if self._ratios.get(split(form)[0]) == {c_out / c_in} else []
+        for near in ([s for s in shapes if s[1] == c_out], tied):
             if len(near) > 1:
                 return _over({s[0]: _over(self.times[form, *s], rows) for s in near}, c_in, apart=())
         return None
