@@ -22,7 +22,7 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Chain
 from tradenas.train.loop import Optimisation, optimizer_for
 from tradenas.train.loss import Objective
-from tradenas.train.moves import clipped
+from tradenas.train.moves import clipped, forget
 
 #: S, segments in a batch.
 BATCHES = {"1,024 targets in segments of 64": (64, 16), "4,096 in segments of 128": (128, 32)}
@@ -57,7 +57,7 @@ class Step:
 
         def run() -> None:
             self.generator.manual_seed(0)
-            self.optimizer.zero_grad(set_to_none=True)
+            forget(self.weights)
             mode = Mode(training=True, generator=self.generator, scored=self.length)
             loss = self.objective.loss(self.network(x_BTF, mixture, mode), y_BS, weight_BS)
             loss.backward()

@@ -13,7 +13,7 @@ from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Mixture, Mode, Network
 from tradenas.seeds import rng_for, seed_for
 from tradenas.train.loss import Objective
-from tradenas.train.moves import adamw, clipped
+from tradenas.train.moves import adamw, clipped, forget
 from tradenas.train.segments import Batch, Segments
 
 __all__ = ["Optimisation", "Pass", "Plan", "Training", "optimizer_for", "train_epoch"]
@@ -161,7 +161,7 @@ def train_epoch(
             group["lr"] = training.lr_at(min(epoch * per_epoch + step, (epoch + 1) * per_epoch - 1), total)
         generator.manual_seed(seed_for(seed, stream, "dropout", epoch, step))
         passes = plan(step) if plan else alone
-        optimizer.zero_grad(set_to_none=True)
+        forget(weights)
         value = _accumulate(network, batch, passes, segments, objective, generator, teacher)
         norm = clipped(weights, training.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["adamw", "clipped"]
+__all__ = ["adamw", "clipped", "forget"]
 
 
 def adamw(
@@ -21,6 +21,12 @@ def adamw(
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over groups of weights with their decays, in one call."""
     made = [{"params": weights, "weight_decay": decay} for weights, decay in groups if weights]
     return torch.optim.AdamW(made, lr=lr, betas=betas, fused=True)
+
+
+def forget(weights: Iterable[Tensor]) -> None:
+    """No gradients; what `zero_grad` does with a tenth of its calls."""
+    for weight in weights:
+        weight.grad = None
 
 
 def clipped(weights: Iterable[Tensor], largest: float) -> float:
