@@ -134,24 +134,32 @@ def around(kind: str, *, rows: int) -> Program:
     )  # fmt: skip
 
 
-def tangled(number: int) -> Program:
-    """Random steps of every kind that read random earlier values, at random lags."""
+#: Channels of tangled programs: few, and around the widths of vectors.
+NARROW, WIDE = (1, 2, 3, 4), (1, 3, 4, 5, 8, 9, 16, 17, 20, 33)
+
+
+def tangled(number: int, *, widths: tuple[int, ...] = NARROW, lags: int = 7) -> Program:
+    """Random steps of every kind that read random earlier values, at random lags; the signal hears all of them."""
     rng = rng_for(number, "tangled")
-    steps: list[Step] = [Input(name="x", channels=3)]
+    columns = int(rng.choice(widths))
+    steps: list[Step] = [Input(name="x", channels=columns)]
     for i in range(int(rng.integers(3, 12))):
-        steps.append(random_step(f"s{i}", steps, rng))
-    last = steps[-1]
-    steps.append(taps("signal", last.name, last.channels, 1, (0,)))
-    return Program(steps=tuple(steps), output="signal", columns=(4, 0, 2))
+        few = [s for s in steps if s.channels <= 2 * max(widths)]
+        steps.append(random_step(f"s{i}", few, rng, widths=widths, lags=lags))
+    every = Concat(name="all", reads=tuple(s.name for s in steps), channels=sum(s.channels for s in steps))
+    steps += [every, taps("signal", "all", every.channels, 1, (0, 2))]
+    return Program(steps=tuple(steps), output="signal", columns=tuple(range(1, columns + 1))[::-1])
 
 
-def random_step(name: str, steps: list[Step], rng: np.random.Generator) -> Step:
+def random_step(name: str, steps: list[Step], rng: np.random.Generator, *, widths: tuple[int, ...], lags: int) -> Step:
     read = steps[int(rng.integers(len(steps)))]
-    c, out = read.channels, int(rng.integers(1, 5))
-    at = tuple(int(k) for k in rng.choice(7, size=int(rng.integers(1, 4)), replace=False))
+    c, out = read.channels, int(rng.choice(widths))
+    at = tuple(int(k) for k in rng.choice(lags, size=int(rng.choice([1, 2, 3, lags - 3])), replace=False))
+    rows, cell, gates = int(rng.integers(1, 6)), *(("gru", 3), ("lstm", 4))[int(rng.integers(2))]
 
     def draw(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
+        values = rng.standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
+        return np.where(rng.random(shape) < rng.choice([0.0, 0.3, 0.9]), 0.0, values)
 
     def more(count: int) -> tuple[str, ...]:
         fitting = [s.name for s in steps if s.channels == c]
@@ -162,16 +170,16 @@ def random_step(name: str, steps: list[Step], rng: np.random.Generator) -> Step:
         lambda: Taps(**{**one, "channels": out}, weight=draw(out, c, len(at)), bias=draw(out), at=at),
         lambda: Depthwise(**one, weight=draw(c, len(at)), bias=draw(c) * float(rng.integers(2)), at=at),
         lambda: Pointwise(**one, function=str(rng.choice(["relu", "gelu", "tanh", "sigmoid", "leaky_relu"]))),
-        lambda: LayerNorm(**one, gain=draw(c), shift=draw(c), epsilon=1e-2),
+        lambda: LayerNorm(**one, gain=1 + draw(c), shift=draw(c), epsilon=1e-2),
         lambda: Add(**{**one, "reads": more(int(rng.integers(2, 4)))}),
         lambda: Multiply(**{**one, "reads": more(2)}),
         lambda: Concat(**{**one, "reads": more(2), "channels": 2 * c}),
         lambda: Pick(**{**one, "channels": out}, index=tuple(int(k) for k in rng.integers(-1, c, out))),
-        lambda: Max(**one, rows=int(rng.integers(1, 5))),
-        lambda: Attend(**{**one, "reads": more(3)}, bias=draw(len(at) + 1), scale=0.5),
+        lambda: Max(**one, rows=rows),
+        lambda: Attend(**{**one, "reads": more(3)}, bias=draw(len(at) + rows), scale=0.5),
         lambda: Recurrent(
-            **{**one, "channels": out}, cell="gru", rows=int(rng.integers(1, 6)), weight_input=draw(3 * out, c),
-            weight_hidden=draw(3 * out, out), bias_input=draw(3 * out), bias_hidden=draw(3 * out),
+            **{**one, "channels": out}, cell=cell, rows=rows, weight_input=draw(gates * out, c),
+            weight_hidden=draw(gates * out, out), bias_input=draw(gates * out), bias_hidden=draw(gates * out),
         ),
     ]  # fmt: skip
     return kinds[int(rng.integers(len(kinds)))]()

@@ -10,25 +10,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from formats.programs import SPACES, STEPS, around, drawn
+from formats.programs import SPACES, STEPS, WIDE, around, drawn, tangled
 from formats.test_lower_quantised import drawn as quantised
 from tradenas.formats.c.library import Member, compile_library
 from tradenas.formats.lower import lower
 from tradenas.formats.program import (
     Add,
-    Attend,
     Concat,
-    Depthwise,
     Fixed,
     Input,
     LayerNorm,
     Max,
-    Multiply,
     Pick,
     Pointwise,
     Program,
     Quantise,
-    Recurrent,
     Step,
     Taps,
 )  # fmt: skip
@@ -37,68 +33,6 @@ from tradenas.formats.simplify import simplify
 from tradenas.seeds import rng_for
 
 pytestmark = pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="apt-get install gcc")
-
-
-def weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    values = rng.standard_normal(shape) / np.sqrt(max(1, int(np.prod(shape[1:]))))
-    return np.where(rng.random(shape) < rng.choice([0.0, 0.3, 0.9]), 0.0, values)
-
-
-def random_step(rng: np.random.Generator, name: str, reads: list[Step]) -> Step:
-    """Any kind, on any value there is, with any number of channels."""
-    x = reads[int(rng.integers(len(reads)))]
-    c, out = x.channels, int(rng.choice([1, 3, 4, 5, 8, 9, 16, 17, 20, 33]))
-    alike = [s for s in reads if s.channels == c]
-    y, z = (alike[int(rng.integers(len(alike)))] for _ in range(2))
-    lags = tuple(int(v) for v in rng.choice(24, int(rng.choice([1, 2, 3, 20])), replace=False))
-    same = {"name": name, "reads": (x.name,), "channels": c}
-    gates = int(rng.choice([3, 4]))
-    match int(rng.integers(12)):
-        case 0 | 1:
-            return Taps(
-                **{**same, "channels": out}, weight=weights(rng, out, c, len(lags)), bias=weights(rng, out), at=lags
-            )
-        case 2:
-            return Depthwise(**same, weight=weights(rng, c, len(lags)), bias=weights(rng, c), at=lags)
-        case 3:
-            return Pointwise(**same, function=str(rng.choice(["relu", "gelu", "tanh", "sigmoid", "leaky_relu"])))
-        case 4:
-            return LayerNorm(**same, gain=weights(rng, c) + 1, shift=weights(rng, c))
-        case 5:
-            return Add(name=name, reads=(x.name, y.name, z.name), channels=c)
-        case 6:
-            return Multiply(name=name, reads=(x.name, y.name), channels=c)
-        case 7:
-            w = reads[int(rng.integers(len(reads)))]
-            return Concat(name=name, reads=(x.name, w.name, y.name), channels=2 * c + w.channels)
-        case 8:
-            return Pick(**{**same, "channels": out}, index=tuple(int(v) for v in rng.integers(-1, c, out)))
-        case 9:
-            return Max(**same, rows=int(rng.integers(1, 6)))
-        case 10:
-            return Recurrent(
-                **{**same, "channels": out}, cell="gru" if gates == 3 else "lstm", rows=int(rng.integers(1, 5)),
-                weight_input=weights(rng, gates * out, c), weight_hidden=weights(rng, gates * out, out),
-                bias_input=weights(rng, gates * out), bias_hidden=weights(rng, gates * out),
-            )  # fmt: skip
-        case _:
-            bias = weights(rng, int(rng.choice([1, 5, 16, 18])))
-            return Attend(name=name, reads=(x.name, y.name, z.name), channels=c, bias=bias, scale=0.5)
-
-
-def random_program(number: int) -> Program:
-    """Ten steps, all of them heard: the signal reads the last one and a sum over all."""
-    rng = rng_for(number, "c", "program")
-    columns = int(rng.choice([1, 3, 4, 7, 8, 16, 20]))
-    steps: list[Step] = [Input(name="x", channels=columns)]
-    for i in range(10):
-        steps.append(random_step(rng, f"v{i}", [s for s in steps if s.channels < 80]))
-    every = Concat(name="all", reads=tuple(s.name for s in steps), channels=sum(s.channels for s in steps))
-    signal = Taps(
-        name="signal", reads=("all",), channels=1, at=(0, 2), bias=weights(rng, 1),
-        weight=rng.standard_normal((1, every.channels, 2)) / every.channels,
-    )  # fmt: skip
-    return Program(steps=(*steps, every, signal), output="signal", columns=tuple(range(columns)))
 
 
 def fixed_point_program(number: int) -> Program:
@@ -184,12 +118,12 @@ FEW = {
     "long": long(),
     "uneven": uneven(),
     **{f"{kind}_3": around(kind, rows=3) for kind in STEPS},
-    **{f"random_{n}": random_program(n) for n in range(4)},
+    **{f"random_{n}": tangled(n, widths=WIDE, lags=24) for n in range(4)},
     **{f"fixed_{n}": fixed_point_program(n) for n in range(2)},
 }
 MANY = {
     **{f"{kind}_1": around(kind, rows=1) for kind in STEPS},
-    **{f"random_{n}": random_program(n) for n in range(4, 60)},
+    **{f"random_{n}": tangled(n, widths=WIDE, lags=24) for n in range(4, 60)},
     **{f"fixed_{n}": fixed_point_program(n) for n in range(2, 10)},
 }
 
