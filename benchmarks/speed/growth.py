@@ -85,6 +85,6 @@ def figures(full: bool) -> Iterator[Figure]:
     if full:
         draw(
             PICTURE, "Cost against size, both as shares of the largest", "share of the largest size", curves, line=1.0,
-            line_text="largest",
+            line_text="",
         )  # fmt: skip
     assert torch.get_num_threads() == 1
