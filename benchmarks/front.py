@@ -60,7 +60,7 @@ BARS, FRESH, STRENGTH, HANDED_IN = 20_000, 30_000, 0.15, 8
 TRAINING = Training(epochs=12)
 #: How the judged networks are trained, and by how many seeds, whose mean they are.
 FINAL, SEEDS = Training(epochs=20), 2
-PENALTIES = (0.002, 0.02)
+PENALTIES = (0.002, 0.01)
 METHODS = ("nsga2", "fbnet", "mnasnet", "random")
 NAMES = {"nsga2": "NSGA-II on a supernet", "fbnet": "FBNet", "mnasnet": "MnasNet", "random": "random search"}
 
