@@ -287,22 +287,21 @@ def main() -> None:
         ]  # fmt: skip
         for case in cases:
             prepare(case, folder, torch_too=True)
-        clock: list[list[int]] = []
-        for _ in range(given.rounds):
-            clock.append(stretch(nothing, given.calls))
-            for case in cases:
-                for name, caller in case.callers.items():
-                    calls = given.calls // 20 if "torch" in name or case.name == "cnn_tiny" else given.calls
-                    case.taken.setdefault(name, []).append(stretch(caller, max(20, calls)))
         inside = {}
         for vnni in (False, True):
             group = {f"in_{i}": c.programs for i, c in enumerate(cases) if c.vnni == vnni}
             inside |= compile_library(group, folder, f"inside{vnni}", vnni=vnni)
-        for i, case in enumerate(cases):
-            member = inside[f"in_{i}"]
-            for name, streaming in (("stream in C", True), ("window in C", False), ("clock in C", None)):
-                calls = 5_000 if case.facts["macs_per_window"] < 10**6 or streaming else 300
-                case.taken[name] = [list(member.nanoseconds(calls, streaming=streaming)) for _ in range(3)]
+        clock: list[list[int]] = []
+        for _ in range(given.rounds):
+            clock.append(stretch(nothing, given.calls))
+            for i, case in enumerate(cases):
+                for name, caller in case.callers.items():
+                    calls = given.calls // 20 if "torch" in name or case.name == "cnn_tiny" else given.calls
+                    case.taken.setdefault(name, []).append(stretch(caller, max(20, calls)))
+                for name, streaming in (("stream in C", True), ("window in C", False), ("clock in C", None)):
+                    calls = 100 if case.name.startswith("cnn_tiny") and not streaming else given.calls
+                    taken = inside[f"in_{i}"].nanoseconds(calls, streaming=streaming)
+                    case.taken.setdefault(name, []).append(list(taken))
     report = {
         "cpu": cpu(), "machine": platform.machine(), "load_before": load, "load_after": os.getloadavg()[0],
         "torch": torch.__version__, "rounds": given.rounds, "calls": given.calls,
