@@ -26,7 +26,7 @@ MODULE = re.compile(r";\s*(shift_adder|mux|multiplier|lookup_table|negative|bino
 class Delays:
     """Nanoseconds from register to register on an iCE40 HX, routing included; rough, for cutting.
 
-    Periods were within 3 % of nextpnr's on the two networks that they were set by (17.5 and 14.4 ns).
+    Periods were within 8 % of nextpnr's on three networks (10.1, 14.4 and 17.5 ns; set by the last two).
 
     Attributes:
         level: one look-up table and the way to it.
