@@ -179,7 +179,7 @@ def prove(
         made = design(program, stages=count or None, depth=depth)  # type: ignore[arg-type]
         write(made, folder, rows_TF[:600])
         netlist = synthesised(made, folder, "ice40")
-        chips = route(netlist, seeds=seeds)
+        chips = route(netlist, seeds=seeds, seconds=1200)
         told = [round(c.nanoseconds(made.wrapped.cycles), 1) for c in chips]
         print(f"{made.wrapped.cycles} cycles, {netlist.parts}, {chips[0].cells} cells: {told} ns", flush=True)
         if best is None or told[0] < best[0]:
