@@ -13,6 +13,7 @@ from cost.latency.fake import CALL_NS, DEVICE, QUICK, Clock, FakeRuntime, cells,
 from tradenas.cost.devices import device
 from tradenas.cost.latency import Latency, Measured, Table, measure
 from tradenas.cost.latency.entries import Entries
+from tradenas.cost.latency.fit import fit, relative_fit
 from tradenas.cost.latency.measuring import draw_nets, make_runtime
 from tradenas.cost.latency.plan import nodes
 from tradenas.cost.latency.timing import Effort, rounds
@@ -202,3 +203,16 @@ def test_between_rows_and_channels() -> None:
 def test_cells_too() -> None:
     found, _ = made(net=network(cells()), check=6)
     assert errors(found).max() < 1e-6
+
+
+def test_coefficients_of_noisy_networks_stay_near_those_of_a_sum() -> None:
+    rng, off = rng_for(0, "fit"), {"drawn": [], "plain": []}  # type: ignore[var-annotated]
+    for _ in range(30):
+        totals, parts = rng.uniform(1.0, 5.0, 10), rng.integers(3, 9, 10)
+        measured = (2.0 + totals) * rng.normal(1.0, 0.15, 10)
+        found = fit(totals.tolist(), parts.tolist(), measured.tolist(), call=2.0)
+        a, b, c = relative_fit([totals.tolist(), parts.tolist()], measured.tolist())
+        new, numbers = rng.uniform(1.0, 5.0, 50), rng.integers(3, 9, 50)
+        off["drawn"].append(np.mean(abs(found.a + found.b * new + found.c * numbers - 2.0 - new)))
+        off["plain"].append(np.mean(abs(a + b * new + c * numbers - 2.0 - new)))
+    assert np.mean(off["drawn"]) < 0.8 * np.mean(off["plain"])

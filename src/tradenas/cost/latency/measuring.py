@@ -23,7 +23,7 @@ from tradenas.cost.latency.machine import load
 from tradenas.cost.latency.parts import Part
 from tradenas.cost.latency.plan import Plan, make_plan
 from tradenas.cost.latency.runtimes import RUNTIMES, Runtime
-from tradenas.cost.latency.samples import Sample
+from tradenas.cost.latency.samples import EMPTY, Sample
 from tradenas.cost.latency.table import Conditions, Net, Table
 from tradenas.cost.latency.timing import Clock, Effort, percentiles, rounds
 from tradenas.errors import ConfigError
@@ -175,7 +175,7 @@ def measure(
     totals = [entries.total(each) for each in parts]
     probes = seen.probes_N[: len(whole)].tolist()
     n = len(calibration)
-    fitted = fit(totals[:n], [len(each) for each in parts[:n]], probes[:n])
+    fitted = fit(totals[:n], [len(each) for each in parts[:n]], probes[:n], call=times.get(EMPTY, 0.0))
     known = [
         Net(architecture=dict(a), measured_us=p * seen.probe_us, total=t, parts=len(each))
         for a, p, t, each in zip(drawn, probes, totals, parts, strict=True)
