@@ -53,8 +53,8 @@ class BudgetConfig(Budget):
         rule: `reject` scores nothing beyond a limit; `dominance` scores such architectures too, as trials, and breeds
             from those nearest to the limits where nothing fits better (Deb's rule), but none becomes a candidate.
         train: which paths the steps of `spos`, `sandwich` and `progressive` draw: those that are `fitting`, which are
-            then, under a tight limit, ranked more nearly as trainings alone rank them, or `all`.  Methods that train many paths together, or
-            for many devices, train all; so does every method under `dominance`.
+            then, under a tight limit, ranked more nearly as trainings alone rank them, or `all`.  Methods that train
+            many paths together, or for many devices, train all; so does every method under `dominance`.
         exponents: costs that take part in the objective, as in MnasNet: quality x (cost / target)^w.
         scale: difference of quality that is worth a factor of e there; 0 takes a large one of the metric: 0.02 of an
             IC, a rank IC or an accuracy, 1 of a Sharpe ratio, 0.1 of a profit factor, 0.01 of a loss.
