@@ -46,6 +46,7 @@ def test_only_a_window_is_a_window_core(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(NO_SIMULATOR), reason=NO_SIMULATOR)
 def test_it_is_proved_against_the_networks(tmp_path):
     (proof,) = find_format("verilog")(subject(deep(), deep(), count=300), Options(), tmp_path).proofs

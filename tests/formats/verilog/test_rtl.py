@@ -41,6 +41,7 @@ def every() -> Program:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(NO_SIMULATOR), reason=NO_SIMULATOR)
 def test_every_step_in_simulation(tmp_path):
     made = design(every())
@@ -51,6 +52,7 @@ def test_every_step_in_simulation(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(NO_SIMULATOR), reason=NO_SIMULATOR)
 def test_the_window_core_in_simulation(tmp_path):
     made = design(PROGRAMS["products"](), streaming=False)
@@ -60,6 +62,7 @@ def test_the_window_core_in_simulation(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(NO_SIMULATOR), reason=NO_SIMULATOR)
 def test_a_small_net_through_simulation_and_synthesis(tmp_path):
     """What continuous integration runs; one bit of one weight flipped is found."""
@@ -79,6 +82,7 @@ def test_a_small_net_through_simulation_and_synthesis(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(bool(NO_ROUTER), reason=NO_ROUTER)
 def test_a_small_net_is_placed_and_routed(tmp_path):
     made = design(PROGRAMS["relu"]())
