@@ -16,6 +16,7 @@ from tradenas.space import CHAIN_OPS, Chain
 from tradenas.splits import Span
 from tradenas.train.fit import fit
 from tradenas.train.loop import Training
+from tradenas.train.panel import Panel
 from tradenas.train.stacked import Job, fit_stacked
 from train.datasets import make_dataset
 
@@ -50,8 +51,18 @@ def jobs(first, second):
     ]
 
 
+def panel(*seeds):
+    markets = tuple(market(seed=n) for n in seeds)
+    shape = (len(markets), len(markets[0]))
+    names = tuple(f"M{n}" for n in seeds)
+    return Panel(
+        symbols=names, markets=markets, present_AT=np.ones(shape, bool), weight_AT=np.full(shape, 1.0 / len(markets))
+    )
+
+
 def both(a, wanted, training=TRAINING):
-    template = Network(SPACE, Layout(groups=("returns",) * 3, transforms=("raw", "rank")))
+    assets = wanted[0].data.assets if isinstance(wanted[0].data, Panel) else 1
+    template = Network(SPACE, Layout(groups=("returns",) * 3, transforms=("raw", "rank"), assets=assets))
     alone = [
         fit(template, a, job.data, job.train, training=training, seed=job.seed, weight_T=job.weight_T) for job in wanted
     ]
@@ -83,6 +94,23 @@ def test_every_op_as_a_stack(first, second):
     a = architecture(depth=2, layer0__op=first, layer1__op=second, layer0__width=8, layer1__norm="layer")
     wanted = jobs(market(), market(seed=5))
     assert_same(*both(a, wanted), wanted)
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_panels_as_a_stack(norm, monkeypatch):
+    """Every market's rows are the batch; folds of unequal length, weights of rows, dropout of whole channels."""
+    monkeypatch.setattr("tradenas.train.stacked._alone", None)  # they are not trained one by one
+    a = architecture(depth=2, layer0__op="conv3", layer0__norm=norm, layer0__dropout=0.3, layer1__op="dense")
+    one, other = panel(0, 5), panel(1, 2)
+    weight_T = np.linspace(0.5, 1.5, 900)
+    wanted = [
+        Job(data=one, train=Span(0, 700), seed=0),
+        Job(data=one, train=Span(0, 600), seed=1, weight_T=weight_T),
+        Job(data=other, train=Span(10, 555), seed=1),
+    ]
+    alone, stacked = both(a, wanted)
+    assert_same(alone, stacked, wanted)
+    assert stacked[0].signals(one, LATER).shape == (2, 90)
 
 
 def test_large_stacks_convolve_by_shifted_products(monkeypatch):

@@ -44,8 +44,8 @@ class Job:
 
 
 def stackable(network: Network) -> bool:
-    """Whether every op of a network runs with stacked weights; the recurrent ones do not."""
-    return all(module.stackable for module in network.modules() if isinstance(module, Op))
+    """Whether every op of a network runs with stacked weights; recurrent ones and those that mix markets do not."""
+    return all(module.stackable and module.assets == 1 for module in network.modules() if isinstance(module, Op))
 
 
 def fit_stacked(
@@ -58,8 +58,8 @@ def fit_stacked(
 ) -> list[Fitted | DivergedError]:
     """Trains one architecture once for each job, all together; equal to `fit` job by job up to rounding.
 
-    A single job, an architecture with a recurrent op, and jobs on panels (whose batches are large as they are) go
-    through `fit` one by one.
+    Of panels the rows of all markets are a network's batch, as in `fit`.  A single job, and an architecture with an op
+    that is recurrent or mixes markets, go through `fit` one by one.
 
     Returns:
         For each job what `fit` would have given, or the error it would have raised: one network that diverges must
@@ -68,12 +68,11 @@ def fit_stacked(
     Raises:
         ConfigError: no jobs, or jobs whose targets are of different kinds or whose tables have other columns.
     """
-    kinds = {(job.data.kind, features_of(job.data).shape[-1]) for job in jobs}
+    kinds = {(job.data.kind, features_of(job.data).shape[-1], _assets(job.data)) for job in jobs}
     if len(kinds) != 1:
         raise ConfigError("fit_stacked.jobs", got=f"{len(kinds)} kinds of target and table", expected="one")
     networks = [template.standalone(architecture, seed=job.seed).to(device) for job in jobs]
-    panels = any(isinstance(job.data, Panel) for job in jobs)
-    if len(jobs) == 1 or panels or not stackable(networks[0]):
+    if len(jobs) == 1 or not stackable(networks[0]):
         return [_alone(template, architecture, job, training, device) for job in jobs]
     run = _Run(architecture, jobs, networks, training, device)
     for epoch in range(training.epochs):
@@ -118,6 +117,11 @@ class _Lane:
     weights_P: Tensor | None = None
     skipped_in_a_row: int = 0
     error: DivergedError | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each market's rows begin in that table."""
+        return [self.offset + a * len(self.job.data) for a in range(self.segments.assets)]
 
     def fail(self, place: str, got: str, fix: str) -> None:
         self.error = DivergedError(place, got=got, expected="finite numbers", fix=fix)
@@ -172,12 +176,15 @@ class _Run:
                 rows += len(segments.x_TF)
             lane.segments, lane.offset = made[key]
             if lane.valid is not None:
-                weight_V = np.ones(len(lane.valid)) if weight_T is None else weight_T[lane.valid.slice].astype(float)
-                usable_V = data.learnable(self.reach)[lane.valid.slice] & (weight_V > 0)
-                lane.usable_V, lane.weight_V = torch.from_numpy(usable_V), torch.from_numpy(weight_V[usable_V])
-                lane.labels_V = torch.from_numpy(lane.objective.labels(data, lane.valid)[usable_V])
+                weight_V = (
+                    np.ones(len(lane.valid)) if weight_T is None else weight_T[..., lane.valid.slice].astype(float)
+                )
+                usable = data.learnable(self.reach)[..., lane.valid.slice] & (weight_V > 0)
+                weight = np.broadcast_to(weight_V, usable.shape)[usable]
+                lane.usable_V, lane.weight_V = torch.from_numpy(usable), torch.from_numpy(weight)
+                lane.labels_V = torch.from_numpy(lane.objective.labels(data, lane.valid)[usable])
         columns = zip(*(segments.columns for segments, _ in made.values()), strict=True)
-        self.x_TF, self.y_T, self.weight_T = (torch.cat(parts) for parts in columns)
+        self.x_TF, self.y_T, self.weight_T = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in columns)
 
     def train(self, epoch: int) -> None:
         """One pass of every lane over its own rows; a lane with fewer batches than others waits for them."""
@@ -185,7 +192,7 @@ class _Run:
         self.stack.network.train()
         cuts = [lane.segments.cut(rng_for(lane.job.seed, "fit", "batches", epoch)) for lane in lanes]
         per_epoch = [lane.segments.steps(targets=training.batch) for lane in lanes]
-        per_batch = max(1, training.batch // training.segment)
+        per_batch = max(1, training.batch // (training.segment * lanes[0].segments.assets))
         generators = tuple(torch.Generator(device=self.x_TF.device) for _ in lanes)
         summed, rows, skipped = np.zeros(num), np.zeros(num), np.zeros(num)
         for step in range(max(-(-len(first) // per_batch) for first, _ in cuts)):
@@ -240,7 +247,10 @@ class _Run:
     ) -> tuple[Batch, tuple[int, ...]]:
         """The next batch of every lane, (N, B, ...); lanes with fewer segments get some without weight."""
         length = self.training.segment
-        parts = [(first[at : at + per_batch], covered[at : at + per_batch]) for first, covered in cuts]
+        parts = [
+            lane.segments.of_markets(first[at : at + per_batch], covered[at : at + per_batch])
+            for lane, (first, covered) in zip(self.lanes, cuts, strict=True)
+        ]
         present = tuple(len(first) for first, _ in parts)
         most = max(present)
         first_NB = np.empty((len(parts), most), np.int64)
@@ -259,14 +269,14 @@ class _Run:
         """Loss of every lane on its held-out rows; the weights of the best epoch so far are kept."""
         lanes = [lane for lane in self.lanes if lane.valid is not None]
         moments = self._moments() if self.batch_norm else None
-        spans = [(lane.offset, lane.valid) for lane in lanes if lane.valid is not None]
+        spans = [(lane.starts, lane.valid) for lane in lanes if lane.valid is not None]
         outputs = stream_stacked(self.stack.network, self.x_TF, spans, reach=self.reach, moments=moments)
         for row, (lane, output_V) in enumerate(zip(lanes, outputs, strict=True)):
             if lane.error is not None:
                 continue
             loss = math.inf
             if len(lane.labels_V):
-                said = output_V.cpu()[lane.usable_V].double()
+                said = output_V.cpu().view(lane.usable_V.shape)[lane.usable_V].double()
                 loss = float(lane.objective.loss(said, lane.labels_V, lane.weight_V))
             lane.history[-1]["valid_loss"] = loss
             if loss < lane.best:
@@ -286,7 +296,7 @@ class _Run:
     def _measured(self, lane: _Lane) -> Moments:
         learn = lane.learn
         rows = Span(max(learn.start, learn.stop - MOMENT_ROWS), learn.stop)
-        return measure(lane.network, lane.segments.x_TF, {}, rows, reach=self.reach)
+        return measure(lane.network, lane.segments.x, {}, rows, reach=self.reach)
 
     def part(self, epoch: int) -> None:
         """Takes the lanes that have had enough out of the stack."""
@@ -328,38 +338,44 @@ class _Run:
         )
 
 
+def _assets(data: Market) -> int:
+    return data.assets if isinstance(data, Panel) else 1
+
+
 def stream_stacked(
     network: Network,
     x_TF: Tensor,
-    spans: Sequence[tuple[int, Span]],
+    spans: Sequence[tuple[Sequence[int], Span]],
     *,
     reach: int,
     moments: Moments | None = None,
     chunk: int = CHUNK,
 ) -> list[Tensor]:
-    """Signals of N stacked networks, each for its own rows of one table; as `tradenas.train.stream.stream`.
+    """Signals of N stacked networks, each (A, rows) for its own rows of one table; as `tradenas.train.stream.stream`.
 
     Args:
         x_TF: the tables of all markets below each other.
-        spans: for each network the row where its table begins, and rows counted from there.
+        spans: for each network the rows where the tables of its markets begin, and rows counted from there.
     """
     features = x_TF.shape[1]
     most = max(span.stop - span.start for _, span in spans)
-    outputs = [x_TF.new_empty(span.stop - span.start) for _, span in spans]
+    assets = len(spans[0][0])
+    outputs = [x_TF.new_empty(assets, span.stop - span.start) for _, span in spans]
     mode = Mode(moments=moments) if moments else Mode()
     with torch.inference_mode():
         for at in range(0, most, chunk):
             size = min(chunk, most - at)
-            x_NTF = x_TF.new_zeros(len(spans), reach - 1 + size, features)
-            for row, (offset, span) in enumerate(spans):
+            x_NATF = x_TF.new_zeros(len(spans), assets, reach - 1 + size, features)
+            for row, (starts, span) in enumerate(spans):
                 first, stop = span.start + at, min(span.start + at + size, span.stop)
                 if first < stop:
                     back = max(0, first - reach + 1)
                     lead = reach - 1 - (first - back)
-                    x_NTF[row, lead : lead + stop - back] = x_TF[offset + back : offset + stop]
-            signal_NT = network(x_NTF[:, None], {}, mode)[:, 0, reach - 1 :]
+                    for a, start in enumerate(starts):
+                        x_NATF[row, a, lead : lead + stop - back] = x_TF[start + back : start + stop]
+            signal_NAT = network(x_NATF, {}, mode)[..., reach - 1 :]
             for row, (_, span) in enumerate(spans):
                 stop = min(size, span.stop - span.start - at)
                 if stop > 0:
-                    outputs[row][at : at + stop] = signal_NT[row, :stop]
+                    outputs[row][:, at : at + stop] = signal_NAT[row, :, :stop]
     return outputs
