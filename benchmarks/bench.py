@@ -91,6 +91,7 @@ def main() -> int:
         print(f"<!-- {kind}: {time.perf_counter() - began:.0f} s -->", flush=True)
     if options.json:
         text = json.dumps({"machine": machine(), "full": options.full, "figures": found}, indent=1)
+        text = text.replace("NaN", "null")  # figures that were not run
         options.json.write_text(text, encoding="utf-8")
     return int(failed)
 
