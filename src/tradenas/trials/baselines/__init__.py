@@ -3,8 +3,8 @@
 A searched network has found something only if it beats these on the same features, rows and costs, tuned with the
 same number of trials.
 
->>> sorted(BASELINES)
-['dlinear', 'flat', 'gru', 'hold', 'lightgbm', 'lightgbm_window', 'linear', 'linear_window', 'momentum', 'reversal']
+>>> sorted(name for name in BASELINES if BASELINES[name].reads == "raw")
+['dlinear_raw', 'gru_raw', 'lightgbm_raw', 'linear_raw']
 """
 
 from __future__ import annotations
