@@ -148,7 +148,7 @@ def test_learned_baselines_stand_by_what_they_read(record):
     heads = [text.text for text in of(forest(told, width=880), "text", "group-name")]
     kinds = [h.removeprefix("Baselines: ") for h in heads if h.startswith("Baselines")]
     assert kinds == [
-        "rules", "learned, on the current row of indicators", "learned, on windows of raw candles", "Baselines",
+        "rules", "current row of indicators", "windows of raw candles", "Baselines",
     ]  # fmt: skip
     assert [s.name for s in ordered(told)].index("ridge") < [s.name for s in ordered(told)].index("lightgbm")
 
