@@ -11,6 +11,11 @@ that a network reaches, without the noise of returns.  Hypervolume is that of (s
 weights and of remembered rows) up to (0, the dearest of the space, the dearest), both costs as logarithms between the
 cheapest and the dearest of the space: 1 would be all of the oracle at the lowest price.  `all` is the front of the four
 together.
+
+Every network that was handed in is also compiled as C, as it was trained, and one more row of a stream is timed inside
+C (least of 15 interleaved medians, the clock's own taken off; `us`).  A second hypervolume has these microseconds in the
+place of multiply-accumulates, as logarithms between the cheapest and the dearest network of the space, timed beside
+them.
 """
 
 from __future__ import annotations
@@ -32,6 +37,10 @@ from worlds import Arena, arena
 
 from tradenas.cost import Exponent, PriceList, cheapest, dearest
 from tradenas.errors import DivergedError
+from tradenas.formats.c.library import compile_library
+from tradenas.formats.lower import lower
+from tradenas.formats.program import Program
+from tradenas.formats.simplify import simplify
 from tradenas.nn import Layout, Network
 from tradenas.search.base import Candidate, Method, Scorer, Task, run_search
 from tradenas.search.methods import SPOS, FBNet, MnasNet, RandomSearch
@@ -184,7 +193,7 @@ def handed_in(g: Ground, candidates: Sequence[Candidate]) -> list[Architecture]:
     return [some[i] for i in first[:HANDED_IN]]
 
 
-def judged(g: Ground, a: Architecture, seed: int) -> dict[str, float]:
+def judged(g: Ground, a: Architecture, seed: int, programs: dict[str, Program]) -> dict[str, float]:
     """Trained again on the rows of the search, and held against the planted forecast on fresh rows."""
     template, signals, reach = g.task.network(), [], 1
     for s in range(SEEDS):
@@ -194,10 +203,28 @@ def judged(g: Ground, a: Architecture, seed: int) -> dict[str, float]:
             continue
         signals.append(fitted.signals(g.arena.data, g.arena.fresh))
         reach = fitted.reach
+        programs.setdefault(a.digest, simplify(lower(fitted.network, fitted.moments)))
     if not signals:
         return {"share": 0.0, "ic": 0.0}
     mean_T = np.mean(signals, axis=0)
     return {"share": g.arena.truth(mean_T, g.arena.fresh, reach), "ic": g.arena.ic(mean_T, g.arena.fresh, reach)}
+
+
+def timed(g: Ground, programs: dict[str, Program]) -> dict[str, float]:
+    """Microseconds of one more row of each network in C, and of the ends of the space (`least`, `most`)."""
+    ends = {"least": cheapest(g.prices.costs["macs"]), "most": dearest(g.prices.costs["macs"])}  # type: ignore[arg-type]
+    for name, a in ends.items():
+        network = g.task.network().standalone(a, seed=0)
+        with torch.no_grad():
+            network.inputs.taps.fill_(0.01)  # all open, as they may be
+        programs[name] = simplify(lower(network))
+    with tempfile.TemporaryDirectory() as folder:
+        members = compile_library({f"n_{name}": [program] for name, program in programs.items()}, folder)
+        rounds = []
+        for _ in range(15):
+            clock = float(np.median(members["n_least"].nanoseconds(200, streaming=None)))
+            rounds.append([float(np.median(m.nanoseconds(200, streaming=True))) - clock for m in members.values()])
+    return dict(zip(programs, (np.min(rounds, axis=0) / 1e3).tolist(), strict=True))
 
 
 def one(world: str, seed: int, seconds: float) -> dict[str, Any]:
@@ -208,13 +235,16 @@ def one(world: str, seed: int, seconds: float) -> dict[str, Any]:
     known: dict[Architecture, dict[str, float]] = {}
     told: dict[str, Any] = {"world": world, "seed": seed, "methods": {}}
     points: dict[str, list[tuple[float, float, float]]] = {}
+    programs: dict[str, Program] = {}
+    some_of: dict[str, list[Architecture]] = {}
     for name in METHODS:
         began = cpu()
         candidates = searches[name](g, seconds)
         spent, some = cpu() - began, handed_in(g, candidates)
         for a in some:
             if a not in known:
-                known[a] = judged(g, a, seed)
+                known[a] = judged(g, a, seed, programs)
+        some_of[name] = some
         points[name] = [(-known[a]["share"], *g.costs(a)) for a in some]
         told["methods"][name] = {
             "seconds": spent,
@@ -224,10 +254,21 @@ def one(world: str, seed: int, seconds: float) -> dict[str, Any]:
                 for a in some
             ],
         }
-    points["all"] = [p for name in METHODS for p in points[name]]
-    for name, own in points.items():
-        volume = hypervolume(np.array(own), [0.0, 1.0, 1.0]) if own else 0.0
-        told["methods"].setdefault(name, {})["hypervolume"] = volume
+    us = timed(g, programs)
+    low, high = us["least"], us["most"]
+    told["us"] = {"least": low, "most": high}
+    on_device: dict[str, list[tuple[float, float, float]]] = {}
+    for name, some in some_of.items():
+        on_device[name] = []
+        networks = told["methods"][name]["networks"]
+        for a, network, (loss, _, held) in zip(some, networks, points[name], strict=True):
+            network["us"] = us.get(a.digest, high)
+            on_device[name].append((loss, float(np.log(max(network["us"], low) / low) / np.log(high / low)), held))
+    for kind, each in (("hypervolume", points), ("hypervolume_us", on_device)):
+        each["all"] = [p for name in METHODS for p in each[name]]
+        for name, own in each.items():
+            volume = hypervolume(np.array(own), [0.0, 1.0, 1.0]) if own else 0.0
+            told["methods"].setdefault(name, {})[kind] = volume
     told["oracle_ic"] = g.arena.oracle(g.arena.fresh, 100)
     return told
 
@@ -246,7 +287,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 best = np.mean([max((n["share"] for n in m[name]["networks"]), default=0.0) for m in own])
                 counts = [np.mean([f(m[name]) for m in own]) for f in (_handed, _scored, _spent)]
                 line += f" {best:8.2f} {counts[0]:10.1f} {counts[1]:9.0f} {counts[2]:6.1f}"
-            lines.append(line)
+            timed_V = np.array([m[name]["hypervolume_us"] for m in own])
+            spread = timed_V.std(ddof=1) if len(timed_V) > 1 else 0.0
+            lines.append(f"{line}   with us: {timed_V.mean():.3f} +- {spread:.3f}")
         for other in METHODS[1:]:
             gaps = np.array([m["nsga2"]["hypervolume"] - m[other]["hypervolume"] for m in own])
             error = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else float("nan")
