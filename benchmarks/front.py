@@ -13,8 +13,8 @@ cheapest and the dearest of the space: 1 would be all of the oracle at the lowes
 together.
 
 Every network that was handed in is also compiled as C, as it was trained, and one more row of a stream is timed inside
-C (least of 15 interleaved medians, the clock's own taken off; `us`).  A second hypervolume has these microseconds in the
-place of multiply-accumulates, as logarithms between the cheapest and the dearest network of the space, timed beside
+C (least of 15 interleaved medians, the clock's own taken off: `us`).  A second hypervolume has these microseconds in
+the place of multiply-accumulates, as logarithms between the cheapest and the dearest network of the space, timed beside
 them.
 """
 
