@@ -162,3 +162,13 @@ def test_calibration_sees_training_rows_only(done):
     columns = list(subject.program.columns)
     assert np.array_equal(subject.calibration_TF, strategy.data.x_TF[span.start : span.stop, columns])
     assert len(windows_of(subject.rows_TF, subject.program.reach)) == len(strategy.zones.selection)
+
+
+def test_facts_of_a_format_are_a_list_a_person_can_read():
+    from tradenas.formats.card import _listed
+
+    facts = {"cycles": 7, "estimated": {"luts": 41, "by": "da4ml"}, "x": [{"bits": [7, 0]}, {"bits": [15, 8]}]}
+    assert _listed(facts) == [
+        "- cycles: 7", "- estimated: luts 41, by da4ml", "- x", "  - bits [7, 0]", "  - bits [15, 8]",
+    ]  # fmt: skip
+    assert _listed({"verilog": {"estimated": {"luts": 1.23456}}}) == ["- verilog", "  - estimated: luts 1.235"]

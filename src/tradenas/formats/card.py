@@ -213,7 +213,7 @@ def _markdown(card: Mapping[str, Any], proved: Sequence[str]) -> str:
             for file in files
         ),
         "",
-        *(f"{name}: {_told(facts)}.\n" for name, facts in card["facts"].items()),
+        *(line for name, facts in card["facts"].items() for line in (f"### {name}", "", *_listed(facts), "")),
         "## Licence",
         "",
         *(f"- {line}" for line in card["licence"]),
@@ -226,13 +226,24 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _told(facts: Any, *, inner: bool = False) -> str:
-    """Facts on one line; what they hold is in brackets."""
+def _listed(facts: Mapping[str, Any], deep: int = 0) -> list[str]:
+    """Facts as a list within lists; what holds no further names stands on one line."""
+    lines = []
+    for key, value in facts.items():
+        words = str(key).replace("_", " ")
+        if isinstance(value, Mapping) and any(isinstance(v, Mapping | list | tuple) for v in value.values()):
+            lines += [f"{'  ' * deep}- {words}", *_listed(value, deep + 1)]
+        elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+            lines += [f"{'  ' * deep}- {words}", *(f"{'  ' * deep}  - {_told(v)}" for v in value)]
+        else:
+            lines.append(f"{'  ' * deep}- {words}: {_told(value)}")
+    return lines
+
+
+def _told(facts: Any) -> str:
+    """On one line."""
     if isinstance(facts, Mapping):
-        each = [f"{str(key).replace('_', ' ')} {_told(value, inner=True)}" for key, value in facts.items()]
-        return f"({', '.join(each)})" if inner else "; ".join(each)
+        return ", ".join(f"{str(key).replace('_', ' ')} {_told(value)}" for key, value in facts.items())
     if isinstance(facts, list | tuple):
-        return f"[{', '.join(_told(value, inner=True) for value in facts)}]"
-    if isinstance(facts, float):
-        return f"{facts:.4g}"
-    return str(facts)
+        return f"[{', '.join(map(_told, facts))}]"
+    return f"{facts:.4g}" if isinstance(facts, float) else str(facts)
