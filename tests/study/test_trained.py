@@ -20,11 +20,13 @@ from tradenas.study.trained import TrainedStrategy
 def done(tmp_path_factory):
     torch.set_num_threads(1)
     few = {"coupling": 0, "seeds": 2, "top_k": 1, "random": 1, "baselines": ["hold"], "training": {"epochs": 1}}
-    return Study.of(tiny(trials=few)).run(tmp_path_factory.mktemp("trained"))
+    space = {"norms": ["batch"], "ops": ["dense", "conv3"]}  # moments have to leave too
+    return Study.of(tiny(trials=few, space=space)).run(tmp_path_factory.mktemp("trained"))
 
 
 def test_programs_say_what_was_traded(done):
     strategy = TrainedStrategy.load(done.folder)
+    assert all(fitted.moments for fitted in strategy.fitted)
     row = next(r for r in rows(done) if r["name"] == "finalist 1")
     assert strategy.row == row  # the champion: there is one finalist
     assert len(strategy.programs) == len(row["jobs"]) == 2
@@ -36,6 +38,11 @@ def test_programs_say_what_was_traded(done):
         assert np.abs(said_T - traded_T).max() < 1e-5 * np.abs(traded_T).max()
     first, second = (f.network.state_dict()["inputs.taps"] for f in strategy.fitted)
     assert not torch.equal(first, second)
+
+
+def test_what_baselines_read_is_on_record(done):
+    assert {r["name"]: r.get("reads") for r in rows(done)}["hold"] == "rule"
+    assert all("reads" not in r for r in rows(done) if r["kind"] != "baseline")
 
 
 def test_a_strategy_goes_by_its_name_or_digest(done):
