@@ -32,6 +32,9 @@ INDICATORS = {"r": "returns", "s": "returns", "t": "trend"}
 
 def randomised(module, seed=0, scale=0.3):
     """As if trained: nothing is at the start it was given."""
+    for part in module.modules():
+        if reset := getattr(part, "reset", None):  # a network calls it; an op by itself holds whatever lay in memory
+            reset(torch.Generator().manual_seed(seed))
     with torch.no_grad():
         for i, parameter in enumerate(module.parameters()):
             generator = torch.Generator().manual_seed(1000 * seed + i)
