@@ -21,6 +21,8 @@ from speed.rank import SPACE
 from speed.step import Step, network_of
 from speed.world import LAYOUT, market
 
+from tradenas.data.synthetic import planted
+from tradenas.features import build_table
 from tradenas.nn import Network, hard
 from tradenas.seeds import rng_for
 from tradenas.splits import Span
@@ -79,6 +81,12 @@ def test_nine_networks_for_an_epoch(benchmark, data):
     jobs = [Job(data=data, train=Span(200, 5_000), seed=n) for n in range(9)]
     fitted = benchmark(lambda: fit_stacked(template, space.smallest(), jobs, training=training))
     assert len({f.history[0]["loss"] for f in fitted}) == 9
+
+
+def test_features_of_a_hundred_thousand_rows(benchmark):
+    candles = planted("volume", bars=100_000, strength=0.15, seed=0).candles
+    table = benchmark(lambda: build_table(candles))
+    assert table.ready_T.sum() == len(candles) - table.warmup
 
 
 def test_batches_of_segments(benchmark, data):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,17 @@ def test_std_of_a_tiny_move_on_a_high_price():
     std = rolling.moments(x, 20).std()
     assert (std[100:2_000] == 0.0).all()
     assert std[2_010] == pytest.approx(1e-3 * np.sqrt(19) / 20, rel=1e-6)
+
+
+@pytest.mark.parametrize("window", [2, 3, 13, 20, 100])
+def test_moments_are_exact_to_the_last_digits_at_any_price_level(window):
+    x = 1e7 + np.cumsum(np.random.default_rng(5).normal(size=300))
+    about = rolling.moments(x, window)
+    for t in (window - 1, 150, 299):
+        rows = [Fraction(float(v)) for v in x[t - window + 1 : t + 1]]
+        mean = sum(rows) / window
+        assert about.mean_T[t] == pytest.approx(float(mean), rel=3e-16)
+        assert about.squares_T[t] == pytest.approx(float(sum((v - mean) ** 2 for v in rows)), rel=2e-15)
 
 
 def test_correlation_equals_the_loop_and_is_zero_when_flat():

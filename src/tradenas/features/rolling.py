@@ -5,8 +5,8 @@ flat price of 1e5 its standard deviation is wrong by more than the true value.  
 window's rows alone and on nothing else, not even on where in the array it stands.  So a prefix, a slice and a stream
 give bit-identical numbers.  Rows without a full window, and windows that hold a NaN, are NaN.
 
-Sums, and the extremes of `ordering`, are built from windows of 1, 2, 4, ... rows (log2(window) passes); the rest takes
-one pass a lag over blocks that stay in the cache, so memory is a few arrays of T.
+Sums, moments, and the extremes of `ordering`, are built from windows of 1, 2, 4, ... rows (log2(window) passes); the
+rest takes one pass a lag over blocks that stay in the cache, so memory is a few arrays of T.
 
 Axes: T time.
 """
@@ -116,9 +116,9 @@ def window_mean(x_T: FloatArray, window: int) -> FloatArray:
 def moments(x_T: FloatArray, window: int) -> Moments:
     """Mean and sum of squared deviations of the last `window` rows.
 
-    Sums are taken of x[t-j] - x[t], so a constant window gives exactly 0 and a price level costs no digits: the newest
-    row is at most sqrt(window) standard deviations from the mean, hence the subtraction at the end loses at most
-    log10(window) digits.
+    Windows of 1, 2, 4, ... rows are joined two by two (Chan, Golub & LeVeque 1983, Am. Statistician 37:242), so
+    that 100 rows take 8 joins, not 99 steps.  A mean is carried as its distance from the window's newest row: a
+    constant window gives exactly 0, and a price level costs no digits.
 
     >>> moments(np.array([1e9, 1e9 + 1, 1e9 + 2]), 3).squares_T.tolist()
     [nan, nan, 2.0]
@@ -126,17 +126,36 @@ def moments(x_T: FloatArray, window: int) -> Moments:
     check_window(window)
     mean_T, squares_T = empty(len(x_T)), empty(len(x_T))
     for start, stop in blocks(len(x_T), window - 1):
-        now = x_T[start:stop]
-        total, squares, step = np.zeros_like(now), np.zeros_like(now), np.empty_like(now)
-        for lag in range(1, window):
-            np.subtract(x_T[start - lag : stop - lag], now, out=step)
-            total += step
-            step *= step
-            squares += step
-        total /= window
-        mean_T[start:stop] = now + total
-        squares_T[start:stop] = np.maximum(squares - window * total * total, 0.0)
+        about = _joined(x_T[start - window + 1 : stop], window)
+        mean_T[start:stop] = x_T[start:stop] + about.mean_T
+        squares_T[start:stop] = np.where(np.isinf(about.squares_T), np.nan, about.squares_T)  # too large to square
     return Moments(mean_T, squares_T, window)
+
+
+def _joined(x_T: FloatArray, window: int) -> Moments:
+    """Moments of the rows that have a full window, and of no others; means less the newest row."""
+    power, whole = Moments(np.zeros_like(x_T), np.zeros_like(x_T), 1), None
+    while True:
+        if window & power.window:
+            whole = power if whole is None else _join(x_T, whole, power)
+        if whole is not None and whole.window == window:
+            return whole
+        power = _join(x_T, power, power)
+
+
+def _join(x_T: FloatArray, late: Moments, early: Moments) -> Moments:
+    """Each window of `late` with the one of `early` that ends where it begins."""
+    rows, n = late.window + early.window, late.window
+    apart_T = x_T[rows - 1 - n : -n] - x_T[rows - 1 :]
+    apart_T += early.mean_T[:-n]
+    apart_T -= late.mean_T[early.window :]
+    squares_T = apart_T * apart_T
+    squares_T *= n * early.window / rows
+    squares_T += late.squares_T[early.window :]
+    squares_T += early.squares_T[:-n]
+    apart_T *= early.window / rows
+    apart_T += late.mean_T[early.window :]
+    return Moments(apart_T, squares_T, rows)
 
 
 def skewness(x_T: FloatArray, window: int) -> FloatArray:
