@@ -94,3 +94,15 @@ def test_batches_of_segments(benchmark, data):
     segments = Segments(data, span, reach=64, length=64, objective=Objective.fitted(data, span))
     rows = benchmark(lambda: sum(len(b.y_BS) for b in segments.epoch(rng_for(0, "hot"), targets=1024)))
     assert rows >= (len(span) - 64) // 64
+
+
+def test_batches_of_windows(benchmark, data):
+    span = Span(200, 3 * ROWS)
+    windows = Segments(data, span, reach=64, length=1, objective=Objective.fitted(data, span))
+
+    def epoch():  # a batch is held until the next one is there, as in a training
+        for batch in windows.epoch(rng_for(0, "hot"), targets=1024):
+            last = batch
+        return last
+
+    assert benchmark(epoch).x_BTF.shape[1:] == (64, len(LAYOUT.groups))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tradenas.errors import ConfigError
 from tradenas.seeds import rng_for
@@ -144,3 +145,16 @@ def test_faults_are_named():
         segments_of(replace(data, y_T=np.full(ROWS, np.nan, np.float32)), Span(0, 600), reach=40, length=64)
     with pytest.raises(ConfigError, match="rows 130 to 149"):
         segments_of(data, Span(130, 149), reach=40, length=64)
+
+
+@pytest.mark.parametrize(("length", "targets"), [(1, 100), (16, 64)])
+def test_large_batches_share_one_place_and_hold_the_same(length, targets, monkeypatch):
+    kept = segments_of(numbered(), Span(0, ROWS), reach=30, length=length)
+    apart = [b.x_BTF for b in kept.epoch(rng_for(4, "place"), targets=targets)]
+    assert len({x_BTF.data_ptr() for x_BTF in apart}) == len(apart)
+    monkeypatch.setattr("tradenas.train.segments.LARGE", 1)
+    places = set()
+    for x_BTF, batch in zip(apart, kept.epoch(rng_for(4, "place"), targets=targets), strict=True):
+        assert torch.equal(x_BTF, batch.x_BTF)
+        places.add(batch.x_BTF.data_ptr())
+    assert len(places) == 1

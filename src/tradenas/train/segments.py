@@ -25,6 +25,9 @@ from tradenas.typing import Float32Array, FloatArray, IntArray
 
 __all__ = ["Batch", "Segments", "gather", "tensor_of"]
 
+#: Numbers in a batch from which on all batches of an epoch share one place in memory: windows, rarely segments.
+LARGE = 2**18
+
 
 class Batch(NamedTuple):
     """`x_BTF` with T = history + S rows; labels and weights of the last S rows.  B counts the markets of a panel."""
@@ -119,9 +122,10 @@ class Segments:
         order = rng.permutation(int(holds.sum()))
         return first[holds][order], covered[holds][order]
 
-    def batch(self, first: IntArray, covered: IntArray) -> Batch:
+    def batch(self, first: IntArray, covered: IntArray, *, into: Tensor | None = None) -> Batch:
         """The segments whose targets begin at these rows, without the weights of the rows that others have."""
-        return gather(*self.columns, *self.of_markets(first, covered), history=self.reach - 1, length=self.length)
+        starts, taken = self.of_markets(first, covered)
+        return gather(*self.columns, starts, taken, history=self.reach - 1, length=self.length, into=into)
 
     def of_markets(self, first: IntArray, covered: IntArray) -> tuple[IntArray, IntArray]:
         """The same segments of every market, as rows of `columns`: the market is fastest."""
@@ -134,11 +138,17 @@ class Segments:
         return self.x_TF, self._y_T, self._weight_T
 
     def epoch(self, rng: np.random.Generator, *, targets: int) -> Iterator[Batch]:
-        """One pass, about `targets` rows a batch, those of all markets counted."""
+        """One pass, about `targets` rows a batch, those of all markets counted.
+
+        Features of a batch may be overwritten by the next one; copy what is to outlive it.
+        """
         per_batch = self._per_batch(targets)
         first, covered = self.cut(rng)
+        rows = min(per_batch, len(first)) * self.assets
+        width = (self.reach - 1 + self.length) * self.x_TF.shape[1]
+        features_BW = self.x_TF.new_empty(rows, width) if rows * width >= LARGE else None
         for at in range(0, len(first), per_batch):
-            yield self.batch(first[at : at + per_batch], covered[at : at + per_batch])
+            yield self.batch(first[at : at + per_batch], covered[at : at + per_batch], into=features_BW)
 
     def steps(self, *, targets: int) -> int:
         """About how many batches an epoch has."""
@@ -151,13 +161,32 @@ class Segments:
 
 
 def gather(
-    x_TF: Tensor, y_T: Tensor, weight_T: Tensor, first: IntArray, covered: IntArray, *, history: int, length: int
+    x_TF: Tensor,
+    y_T: Tensor,
+    weight_T: Tensor,
+    first: IntArray,
+    covered: IntArray,
+    *,
+    history: int,
+    length: int,
+    into: Tensor | None = None,
 ) -> Batch:
-    """The segments whose targets begin at the rows `first`; the leading `covered` targets of each get no weight."""
+    """The segments whose targets begin at the rows `first`; the leading `covered` targets of each get no weight.
+
+    A segment is one contiguous stretch of the series, so that a batch is one copy of rows of a strided view.
+
+    Args:
+        into: (at least B, T * F), where the features are put; None makes room for them, which for some MB costs ten
+            times the copy (pages that were given back are asked for again).
+    """
     width, features = history + length, x_TF.shape[1]
     windows = x_TF.as_strided((len(x_TF) - width + 1, width * features), (features, 1))
     at = torch.from_numpy(first).to(x_TF.device)
-    x_BTF = windows.index_select(0, at - history).view(len(first), width, features)
+    if into is None:
+        x_BW = windows.index_select(0, at - history)
+    else:
+        x_BW = torch.index_select(windows, 0, at - history, out=into[: len(first)])
+    x_BTF = x_BW.view(len(first), width, features)
     rows = (len(y_T) - length + 1, length)
     y_BS = y_T.as_strided(rows, (1, 1)).index_select(0, at)
     weight_BS = weight_T.as_strided(rows, (1, 1)).index_select(0, at)
