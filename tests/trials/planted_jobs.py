@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tradenas import atomic
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
+from tradenas.trials.stacks import TOGETHER, Together, alone
 
 
 @JOBS.register("planted/draw")
@@ -124,3 +126,38 @@ def child(spec: JobSpec, folder: Path) -> dict[str, Any]:
     Path(spec.params["log"]).write_text(f"{os.getpid()} {sleeper.pid}\n")
     time.sleep(60)
     return {}
+
+
+def _work(specs: Sequence[JobSpec], folder: Path) -> list[Any]:
+    """A sum that hangs on who is summed with whom, as roundings do; `params.bad` says what goes wrong."""
+    with Path(specs[0].params["log"]).open("a") as log:
+        log.write(" ".join(str(spec.seed) for spec in specs) + "\n")
+    assert folder.parent.name == "jobs"
+    bad = [spec.params.get("bad") for spec in specs]
+    if "refuse" in bad:
+        raise ValueError("not with me")
+    if "kill" in bad:
+        os.kill(os.getpid(), signal.SIGKILL)
+    told = [spec.seed for spec in specs]
+    return [ValueError(f"{s.seed} diverged") if s.params.get("bad") == "diverge" else told for s in specs]
+
+
+def _tell(spec: JobSpec, outcome: Any, folder: Path) -> dict[str, Any]:
+    assert [p.name for p in folder.iterdir()] == []  # every try starts clean
+    atomic.write_text(folder / "with.txt", repr(outcome))
+    return {"seed": spec.seed, "with": outcome}
+
+
+@JOBS.register("planted/stack")
+def stack(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    return alone(TOGETHER["planted/stack"], spec, folder)
+
+
+TOGETHER.register("planted/stack")(
+    Together(
+        alike=lambda spec: spec.params.get("shape"),
+        amount=lambda spec: int(spec.params.get("rows", 1)),
+        work=_work,
+        tell=_tell,
+    )
+)

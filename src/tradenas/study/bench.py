@@ -35,8 +35,8 @@ __all__ = ["Bench", "runner_of"]
 def runner_of(config: StudyConfig) -> Runner:
     """Who does the jobs of a study."""
     if config.runner.kind == "inline":
-        return InlineRunner()
-    return ProcessRunner(config.runner.workers or os.cpu_count() or 1)
+        return InlineRunner(stack=config.runner.stack)
+    return ProcessRunner(config.runner.workers or os.cpu_count() or 1, stack=config.runner.stack)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

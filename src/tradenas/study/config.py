@@ -182,6 +182,8 @@ class StudyConfig:
         """Eight hex digits that change with anything that can change a number; who does the work is left out."""
         decisive = {k: v for k, v in self.to_dict().items() if k not in ("name", "runner")}
         decisive["threads"] = self.runner.threads
+        if self.runner.stack != RunnerConfig().stack:
+            decisive["stack"] = self.runner.stack
         if not self.regimes.enabled:
             del decisive["regimes"]
         if self.budget == BudgetConfig():

@@ -195,13 +195,17 @@ class RunnerConfig:
         kind: `process` (supervised workers) or `inline` (this process).
         workers: processes; 0 takes one per core.
         threads: of each worker.  Part of what makes a result what it is: one thread and two differ in the last bits.
+        stack: most networks of one shape that a worker trains together, which takes less of a core than one by one.  1
+            trains each by itself, for a machine with more cores than networks.  Part of what makes a result what it is,
+            as threads are.
     """
 
     kind: Literal["process", "inline"] = "process"
     workers: int = 0
     threads: int = 1
+    stack: int = 8
 
     def __post_init__(self) -> None:
-        for name, low in (("workers", 0), ("threads", 1)):
+        for name, low in (("workers", 0), ("threads", 1), ("stack", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"runner.{name}", got=getattr(self, name), expected=f"{low} or more")

@@ -9,15 +9,17 @@ makes of each, up to the order in which sums are rounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tradenas.errors import ConfigError, DivergedError
-from tradenas.nn import Mode, Moments, Network, Op
+from tradenas.nn import OPS, Mode, Moments, Network, Op
+from tradenas.nn.ops import CrossAsset
 from tradenas.seeds import rng_for, seed_for
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
@@ -30,7 +32,7 @@ from tradenas.train.stack import Stack
 from tradenas.train.stream import CHUNK, measure
 from tradenas.typing import FloatArray, IntArray
 
-__all__ = ["Job", "fit_stacked", "stackable", "stream_stacked"]
+__all__ = ["Job", "can_stack", "fit_stacked", "stackable", "stream_stacked"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,6 +48,12 @@ class Job:
 def stackable(network: Network) -> bool:
     """Whether every op of a network runs with stacked weights; recurrent ones and those that mix markets do not."""
     return all(module.stackable and module.assets == 1 for module in network.modules() if isinstance(module, Op))
+
+
+def can_stack(architecture: Mapping[str, Any]) -> bool:
+    """The same of an architecture that is not built: where this says no, its networks go one by one."""
+    kinds = [OPS[picked] for picked in architecture.values() if isinstance(picked, str) and picked in OPS]
+    return all(kind.stackable and not issubclass(kind, CrossAsset) for kind in kinds)
 
 
 def fit_stacked(

@@ -27,7 +27,7 @@ from tradenas.atomic import canonical_json, point, read_json, refuse_write, sha2
 from tradenas.errors import ConfigError, FolderError
 from tradenas.registry import Registry
 
-__all__ = ["JOBS", "JobDone", "JobFunction", "JobSpec", "add_input", "find_input", "perform", "read_result"]
+__all__ = ["JOBS", "JobDone", "JobFunction", "JobSpec", "add_input", "find_input", "perform", "pinned", "read_result"]
 
 RESULT, INPUTS = "result.json", "inputs"
 THREAD_VARIABLES = (
@@ -122,16 +122,19 @@ JobFunction = Callable[[JobSpec, Path], dict[str, Any]]
 JOBS: Registry[JobFunction] = Registry("job")
 
 
-def perform(spec: JobSpec, folder: Path) -> str | None:
+def perform(spec: JobSpec, folder: Path, function: JobFunction | None = None) -> str | None:
     """Runs a job in an empty folder, and writes its result last of all.
+
+    Args:
+        function: what to run, where that is not what its kind stands for in `JOBS`.
 
     Returns:
         None, or what it raised as `Type: message`; the same job would raise it again.
     """
     job = spec.id  # before a job that is not so pure can touch it
     try:
-        with _pinned(spec.threads):
-            result = JOBS[spec.kind](spec, folder)
+        with pinned(spec.threads):
+            result = (function or JOBS[spec.kind])(spec, folder)
         if not isinstance(result, dict):
             raise ConfigError(f"job {spec.kind}", got=f"a {type(result).__name__}", expected="a dict as its result")
         _write_result(job, folder, result)
@@ -230,7 +233,7 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _pinned(threads: int) -> Iterator[None]:
+def pinned(threads: int) -> Iterator[None]:
     """Holds numerical libraries to so many threads: loaded ones by a call, others by what they read when they load.
 
     Without threadpoolctl (it comes with scikit-learn) a BLAS that is loaded already keeps its own number.

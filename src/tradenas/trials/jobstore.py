@@ -66,6 +66,10 @@ class JobStore:
             refuse_write(path, error)
         return tries, path
 
+    def close(self, job: str, tries: int, error: str | None) -> JobDone:
+        """Publishes a try that ended well, and writes down what another raised."""
+        return self.publish(job, tries) if error is None else self.fail(job, tries, error, parked=False)
+
     def publish(self, job: str, tries: int) -> JobDone:
         """Gives a whole try its name and its row; the result is durable when this returns."""
         attempt, path = self.folder / f".try-{job}-{tries}", self.folder / job

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tradenas.trials.jobs import JOBS, JobSpec, thread_environment
+from tradenas.trials.stacks import Stack
 
 __all__ = ["WorkerProcess"]
 
@@ -21,20 +23,21 @@ TAIL_BYTES = 600
 
 
 class WorkerProcess:
-    """A fresh Python process (not a fork: no copied locks or threads) that runs jobs one at a time.
+    """A fresh Python process (not a fork: no copied locks or threads) that runs one stack of jobs at a time.
 
     Attributes:
         threads: what its numerical libraries are held to; fixed for its life.
-        job: id of what it is at, None when idle.
+        stack: ids of what it is at, empty when idle.
+        tries: which try this is of those of them that are not done yet.
         ready: it has answered, so its Python and tradenas work.
-        began: when its job began, monotonic seconds.
+        began: when its stack began, monotonic seconds.
         heard: when it last said anything.
     """
 
     def __init__(self, threads: int, beat_s: float) -> None:
         self.threads = threads
-        self.job: str | None = None
-        self.tries = 0
+        self.stack: Stack = ()
+        self.tries: dict[str, int] = {}
         self.ready = False
         self.began = self.heard = time.monotonic()
         self._buffer = b""
@@ -63,12 +66,19 @@ class WorkerProcess:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def give(self, spec: JobSpec, tries: int, folder: Path) -> None:
-        """Hands a job over; a worker that died meanwhile shows it in `messages`."""
-        self.job, self.tries = spec.id, tries
+    def give(self, specs: Sequence[JobSpec], begun: Mapping[str, tuple[int, Path]]) -> None:
+        """Hands a stack over; a worker that died meanwhile shows it in `messages`.
+
+        Args:
+            specs: of its jobs, in their order.
+            begun: number of this try and folder of those that are not done yet, by id.
+        """
+        self.stack, self.tries = tuple(spec.id for spec in specs), {job: tries for job, (tries, _) in begun.items()}
         self.began = self.heard = time.monotonic()
         self._log_from = self._log.seek(0, os.SEEK_END)
-        order = {"spec": spec.to_json(), "module": JOBS[spec.kind].__module__, "folder": str(folder.resolve())}
+        folders = [str(begun[job][1].resolve()) if job in begun else None for job in self.stack]
+        module = JOBS[specs[0].kind].__module__
+        order = {"specs": [spec.to_json() for spec in specs], "module": module, "folders": folders}
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write((json.dumps(order) + "\n").encode("ascii"))

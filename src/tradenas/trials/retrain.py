@@ -5,29 +5,37 @@ Each is a pure function of its specification: the dataset is an input named by i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from tradenas.errors import DivergedError
 from tradenas.nn import Network
 from tradenas.space import BLUEPRINTS, Architecture, Blueprint
 from tradenas.splits import Span
 from tradenas.train.backtest import Costs, Rule
 from tradenas.train.dataset import Dataset
-from tradenas.train.fit import Fitted, fit
+from tradenas.train.fit import Fitted
 from tradenas.train.loop import Training
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Market
 from tradenas.train.portfolio import volatility_of
+from tradenas.train.stacked import Job as Lesson
+from tradenas.train.stacked import can_stack, fit_stacked
 from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
+from tradenas.trials.stacks import TOGETHER, Together, alone
+from tradenas.typing import FloatArray
 
-__all__ = ["WEIGHTS", "fit_network", "network_of", "plain", "restored", "speak", "tune_baseline", "write_signals"]
+__all__ = [
+    "WEIGHTS", "Lesson", "Trained", "as_one_of", "fit_network", "network_of", "plain", "restored", "speak",
+    "train_together", "tune_baseline", "write_signals",
+]  # fmt: skip
 
 WEIGHTS = "weights.safetensors"
 
@@ -52,38 +60,67 @@ def write_signals(fitted: Fitted, data: Market, rows: Mapping[str, Any], folder:
         np.save(folder / f"{name}.npy", fitted.signals(data, Span(start, stop)), allow_pickle=False)
 
 
-@JOBS.register("fit_network")
-def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
-    """Trains one architecture; writes its weights, and its signals on the rows asked for.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trained:
+    """A network that a job has trained, and the data that it speaks of."""
 
-    Params: `space`, `architecture`, `training`, `train`, `signals` (name -> rows); `regime` and `outside` where rows
-    outside a regime weigh less.  The signals on the calibration rows are written too, so that trainings that speak
-    together can be measured together.
+    fitted: Fitted
+    data: Market
+    template: Network
+    architecture: Architecture
+
+
+def train_together(
+    specs: Sequence[JobSpec], folder: Path, lesson: Callable[[JobSpec, Market], Lesson]
+) -> list[Trained | DivergedError]:
+    """Trains the networks of several jobs of one architecture, or says of each why it could not.
+
+    Args:
+        folder: of one of the jobs.
+        lesson: what a job learns from.
     """
+    params = specs[0].params
+    data = load_dataset(find_input(specs[0], "dataset", folder))
+    template, architecture = network_of(params, data)
+    lessons = [lesson(spec, data) for spec in specs]
+    outcomes = fit_stacked(template, architecture, lessons, training=Training(**params["training"]))
+    return [
+        one
+        if isinstance(one, DivergedError)
+        else Trained(fitted=one, data=data, template=template, architecture=architecture)
+        for one in outcomes
+    ]
+
+
+def as_one_of(params: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
+    """What jobs of one stack have in common: these params; None for a network that does not stack."""
+    return {name: params.get(name) for name in names} if can_stack(params["architecture"]) else None
+
+
+def train_networks(specs: Sequence[JobSpec], folder: Path) -> list[Trained | DivergedError]:
+    """The trainings of `fit_network` jobs that are alike."""
+    weights: dict[int, FloatArray] = {}
+
+    def lesson(spec: JobSpec, data: Market) -> Lesson:
+        if "regime" in spec.params and isinstance(data, Dataset) and not weights:
+            weights[0] = np.where(data.in_regime(spec.params["regime"]), 1.0, spec.params["outside"])
+        return Lesson(data=data, train=Span(*spec.params["train"]), seed=spec.seed, weight_T=weights.get(0))
+
+    return train_together(specs, folder, lesson)
+
+
+def tell_network(spec: JobSpec, trained: Trained, folder: Path) -> dict[str, Any]:
+    """Writes the weights and signals of a `fit_network` job."""
     from safetensors.torch import save_file
 
-    params = spec.params
-    data = load_dataset(find_input(spec, "dataset", folder))
-    template, architecture = network_of(params, data)
-    weight_T = None
-    if "regime" in params and isinstance(data, Dataset):
-        weight_T = np.where(data.in_regime(params["regime"]), 1.0, params["outside"])
-    fitted = fit(
-        template,
-        architecture,
-        data,
-        Span(*params["train"]),
-        training=Training(**params["training"]),
-        seed=spec.seed,
-        weight_T=weight_T,
-    )
+    fitted = trained.fitted
     tensors = {f"weight/{k}": v.contiguous() for k, v in fitted.network.state_dict().items()}
     for name, (mean, variance) in fitted.moments.items():
         tensors |= {f"mean/{name}": mean.contiguous(), f"variance/{name}": variance.contiguous()}
     save_file(tensors, folder / WEIGHTS)
     calibration = (fitted.calibration.start, fitted.calibration.stop)
-    write_signals(fitted, data, {**params["signals"], "calibration": calibration}, folder)
-    count = template.count(architecture)
+    write_signals(fitted, trained.data, {**spec.params["signals"], "calibration": calibration}, folder)
+    count = trained.template.count(trained.architecture)
     return {
         "history": [dict(log) for log in fitted.history],
         "best_epoch": fitted.best_epoch,
@@ -93,6 +130,27 @@ def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
         "parameters": count.parameters,
         "macs": count.macs,
     }
+
+
+@JOBS.register("fit_network")
+def fit_network(spec: JobSpec, folder: Path) -> dict[str, Any]:
+    """Trains one architecture; writes its weights, and its signals on the rows asked for.
+
+    Params: `space`, `architecture`, `training`, `train`, `signals` (name -> rows); `regime` and `outside` where rows
+    outside a regime weigh less.  The signals on the calibration rows are written too, so that trainings that speak
+    together can be measured together.
+    """
+    return alone(TOGETHER["fit_network"], spec, folder)
+
+
+TOGETHER.register("fit_network")(
+    Together(
+        alike=lambda spec: as_one_of(spec.params, "space", "architecture", "training", "regime", "outside"),
+        amount=lambda spec: int(spec.params["train"][1] - spec.params["train"][0]),
+        work=train_networks,
+        tell=tell_network,
+    )
+)
 
 
 def restored(params: Mapping[str, Any], data: Market, weights: Path, objective: Mapping[str, Any]) -> Fitted:

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tradenas.errors import ConfigError
+from tradenas.errors import ConfigError, DivergedError
 from tradenas.splits import Span
 from tradenas.train.dataset import Dataset
-from tradenas.train.fit import SCALE_ROWS, fit
-from tradenas.train.loop import Training
+from tradenas.train.fit import SCALE_ROWS
 from tradenas.train.panel import Market, Panel
-from tradenas.train.store import load_dataset
-from tradenas.trials.jobs import JOBS, JobSpec, find_input
-from tradenas.trials.retrain import network_of, write_signals
+from tradenas.trials.jobs import JOBS, JobSpec
+from tradenas.trials.retrain import Lesson, Trained, as_one_of, train_together, write_signals
+from tradenas.trials.stacks import TOGETHER, Together, alone
 
 __all__ = ["PathBudget", "fit_split", "taught"]
 
@@ -63,6 +62,35 @@ def taught(data: Market, spans: Sequence[Span]) -> Market:
     return kept(data)
 
 
+def _lesson(spec: JobSpec, data: Market) -> Lesson:
+    spans = _spans(spec)
+    hull = Span(spans[0].start, spans[-1].stop)
+    return Lesson(data=taught(data, spans), train=hull, seed=spec.seed)
+
+
+def _spans(spec: JobSpec) -> list[Span]:
+    return [Span(*span) for span in spec.params["train"]]
+
+
+def _train(specs: Sequence[JobSpec], folder: Path) -> list[Trained | DivergedError]:
+    holdout = specs[0].params["training"]["holdout"]
+    if holdout:
+        raise ConfigError("fit_split.training.holdout", got=holdout, expected="0")
+    return train_together(specs, folder, _lesson)
+
+
+def _tell(spec: JobSpec, trained: Trained, folder: Path) -> dict[str, Any]:
+    fitted, last = trained.fitted, _spans(spec)[-1]
+    calibration = (max(last.start, last.stop - SCALE_ROWS), last.stop)
+    write_signals(fitted, trained.data, {**spec.params["signals"], "calibration": calibration}, folder)
+    return {
+        "history": [dict(log) for log in fitted.history],
+        "objective": asdict(fitted.objective),
+        "reach": fitted.reach,
+        "calibration": list(calibration),
+    }
+
+
 @JOBS.register("fit_split")
 def fit_split(spec: JobSpec, folder: Path) -> dict[str, Any]:
     """Trains one architecture on several spans, for a fixed number of epochs; writes its signals.
@@ -70,21 +98,14 @@ def fit_split(spec: JobSpec, folder: Path) -> dict[str, Any]:
     Params: `space`, `architecture`, `training` (no row is held out), `train` (spans), `signals` (name -> rows).
     The size of its signals is measured on the latest rows learnt from.
     """
-    params = spec.params
-    data = load_dataset(find_input(spec, "dataset", folder))
-    template, architecture = network_of(params, data)
-    spans = [Span(*span) for span in params["train"]]
-    training = Training(**params["training"])
-    if training.holdout:
-        raise ConfigError("fit_split.training.holdout", got=training.holdout, expected="0")
-    hull = Span(spans[0].start, spans[-1].stop)
-    fitted = fit(template, architecture, taught(data, spans), hull, training=training, seed=spec.seed)
-    last = spans[-1]
-    calibration = (max(last.start, last.stop - SCALE_ROWS), last.stop)
-    write_signals(fitted, data, {**params["signals"], "calibration": calibration}, folder)
-    return {
-        "history": [dict(log) for log in fitted.history],
-        "objective": asdict(fitted.objective),
-        "reach": fitted.reach,
-        "calibration": list(calibration),
-    }
+    return alone(TOGETHER["fit_split"], spec, folder)
+
+
+TOGETHER.register("fit_split")(
+    Together(
+        alike=lambda spec: as_one_of(spec.params, "space", "architecture", "training"),
+        amount=lambda spec: sum(map(len, _spans(spec))),
+        work=_train,
+        tell=_tell,
+    )
+)

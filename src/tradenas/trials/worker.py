@@ -1,9 +1,9 @@
-"""The child of a `ProcessRunner`: one job at a time, told and answered in lines of JSON; dies with its parent.
+"""The child of a `ProcessRunner`: a stack of jobs at a time, told and answered in lines of JSON; dies with its parent.
 
     python -m tradenas.trials.worker PARENT_PID BEAT_SECONDS
 
-Lines in:  {"spec": "...", "module": "...", "folder": "..."}.  Lines out: {"ready": pid}, {"beat": n}, {"done": id,
-"error": null | "..."}.  What jobs print goes to stderr.
+Lines in:  {"specs": ["..."], "module": "...", "folders": ["..." | null]}, the jobs of one stack.  Lines out: {"ready":
+pid}, {"beat": n}, {"done": [id], "errors": [null | "..."]}.  What jobs print goes to stderr.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tradenas.trials.jobs import JOBS, JobSpec, perform
+from tradenas.trials.jobs import JOBS, JobSpec
+from tradenas.trials.stacks import perform_all
 
 __all__ = ["main"]
 
@@ -58,18 +59,19 @@ def main(parent: int, beat_s: float) -> None:
     line.say(ready=os.getpid())
     while True:
         order = orders.get()
-        spec = JobSpec.from_json(order["spec"])
-        job = spec.id
-        line.say(done=job, error=_perform(spec, order["module"], Path(order["folder"])))
+        specs = [JobSpec.from_json(text) for text in order["specs"]]
+        jobs = [spec.id for spec in specs]
+        folders = [None if name is None else Path(name) for name in order["folders"]]
+        line.say(done=jobs, errors=_perform(specs, order["module"], folders))
 
 
-def _perform(spec: JobSpec, module: str, folder: Path) -> str | None:
+def _perform(specs: list[JobSpec], module: str, folders: list[Path | None]) -> list[str | None]:
     try:
-        if spec.kind not in JOBS:
+        if specs[0].kind not in JOBS:
             importlib.import_module(module)  # which registers it
     except Exception as error:  # noqa: BLE001 - a job whose code does not import has failed
-        return f"{type(error).__name__}: {error}"[:2000]
-    return perform(spec, folder)
+        return [f"{type(error).__name__}: {error}"[:2000]] * len(specs)
+    return perform_all(specs, folders)
 
 
 def _listen(handle: int, orders: queue.SimpleQueue[dict[str, Any]]) -> None:
