@@ -148,6 +148,30 @@ def test_a_run_under_way(runs, tmp_path) -> None:
     assert "DivergedError" in text
 
 
+def test_networks_that_are_trained_together_are_told_as_such(runs, tmp_path) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(runs[0] / "study.toml", half)
+    events = Events(half / "events.jsonl")
+    events.write("begin", stage="retrain")
+    events.write("working", stage="retrain", ids=["a", "b", "c"])
+    (stage,) = glance(half).stages
+    assert (stage.done, stage.steps) == (0, "3 at work in 1 stack")
+    events.write("working", stage="retrain", ids=["d"])
+    events.write("job", stage="retrain", id="a", status="ok", error=None)
+    events.write("working", stage="retrain", ids=["b", "c"])  # their worker has died
+    (stage,) = glance(half).stages
+    assert stage.working == [["d"], ["b", "c"]]
+    assert stage.steps == "1, 3 at work in 2 stacks"
+    for job in "bcd":
+        events.write("job", stage="retrain", id=job, status="ok", error=None)
+    (stage,) = glance(half).stages
+    assert stage.steps == "4"
+    events.write("working", stage="retrain", ids=["e"])
+    events.write("fail", stage="retrain", error="KeyboardInterrupt", message="")
+    assert glance(half).stages[0].steps == "4"
+
+
 def test_follow_ends_at_the_verdict(runs) -> None:
     seen = follow(runs[0], every_s=0.01, console=Console(width=100, file=io.StringIO()))
     assert seen.verdict is not None

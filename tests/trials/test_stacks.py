@@ -67,7 +67,9 @@ class TestRunners:
         specs = some(8, log)
         specs[1:2] = some(1, log, first=1, bad="diverge")
         heard: list[JobDone] = []
-        done = runner.run(specs, ledger=ledger, folder=tmp_path / "jobs", on_done=heard.append)
+        begun: list[tuple[str, ...]] = []
+        done = runner.run(specs, ledger=ledger, folder=tmp_path / "jobs", on_done=heard.append, on_begin=begun.append)
+        assert sorted(begun) == sorted(stacks_of(specs, 8))
         assert sorted(log.read_text().split("\n")) == ["", "0 1", "2 3", "4 5", "6 7"]
         assert list(done) == sorted(spec.id for spec in specs) == sorted(one.id for one in heard)
         assert done[specs[0].id].result == {"seed": 0, "with": [0, 1]}

@@ -32,7 +32,10 @@ SILENT_S = 300.0
 
 @dataclass(kw_only=True)
 class StageSeen:
-    """One stage: `state` is `running`, `done` or `failed`; `done` counts its epochs or jobs."""
+    """One stage: `state` is `running`, `done` or `failed`; `done` counts its epochs or jobs.
+
+    `working` are the jobs that are at work: those in one list are trained together.
+    """
 
     name: str
     state: str = "running"
@@ -41,6 +44,22 @@ class StageSeen:
     done: int = 0
     failed: int = 0
     error: str = ""
+    working: list[list[str]] = field(default_factory=list)
+
+    def leave(self, jobs: Sequence[object]) -> None:
+        """These are at work no more."""
+        left = [[job for job in stack if job not in jobs] for stack in self.working]
+        self.working = [stack for stack in left if stack]
+
+    @property
+    def steps(self) -> str:
+        """In words: how many are done, how many failed, and how many are at work."""
+        words = [count(self.done)] if self.done else []
+        words += [f"{count(self.failed)} failed"] if self.failed else []
+        if self.working and self.state == "running":
+            jobs, stacks = sum(map(len, self.working)), len(self.working)
+            words.append(f"{count(jobs)} at work" + (f" in {stacks} stack{'s'[: stacks > 1]}" if stacks < jobs else ""))
+        return ", ".join(words)
 
 
 @dataclass(kw_only=True)
@@ -77,13 +96,10 @@ class Glance:
         for column in ("stage", "state", "steps", "time"):
             table.add_column(column)
         for stage in self.stages:
-            steps = (
-                count(stage.done) + (f", {count(stage.failed)} failed" if stage.failed else "") if stage.done else ""
-            )
             style = {"failed": "bold red", "running": "bold"}.get(stage.state, "")
             words = f"{stage.state}: {stage.error}" if stage.error else stage.state
             title = Text(printable(TITLES.get(stage.name, stage.name)))
-            table.add_row(title, Text(printable(words), style=style), steps, elapsed(stage.seconds))
+            table.add_row(title, Text(printable(words), style=style), stage.steps, elapsed(stage.seconds))
         lines: list[RenderableType] = [table]
         if self.losses:
             said = " ".join(f"{name} {value:.4g}" for name, value in self.log.items() if name != "loss")
@@ -141,7 +157,11 @@ def glance(folder: str | Path, *, now: float | None = None) -> Glance:
                 epochs[int(event["epoch"])] = float(event["loss"])
             fixed = {"time", "kind", "stage", "epoch", "seconds"}
             seen.log = {k: float(v) for k, v in event.items() if k not in fixed and isinstance(v, int | float)}
+        elif kind == "working" and stage in stages:
+            stages[stage].leave(event["ids"])  # where a worker died at them
+            stages[stage].working.append(list(event["ids"]))
         elif kind == "job" and stage in stages:
+            stages[stage].leave([event.get("id")])
             stages[stage].done += 1
             stages[stage].failed += event.get("error") is not None
         elif kind == "warning":

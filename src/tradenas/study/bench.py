@@ -27,6 +27,7 @@ from tradenas.trials.jobs import JobDone, JobSpec, add_input
 from tradenas.trials.ledger import Ledger
 from tradenas.trials.retrain import plain
 from tradenas.trials.runner import InlineRunner, ProcessRunner, Runner
+from tradenas.trials.stacks import Stack
 from tradenas.typing import FloatArray
 
 __all__ = ["Bench", "runner_of"]
@@ -97,7 +98,13 @@ class Bench:
                 self.events.progress.advance(stage, done, outcome.error or "")
                 self.events.write("job", stage=stage, id=outcome.id, status=outcome.status, error=outcome.error)
 
-            return runner_of(self.config).run(specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell)
+            def begun(jobs: Stack) -> None:
+                self.events.progress.advance(stage, done, f"{len(jobs)} networks together" if len(jobs) > 1 else "")
+                self.events.write("working", stage=stage, ids=list(jobs))
+
+            return runner_of(self.config).run(
+                specs, ledger=self.ledger, folder=self.jobs_folder, on_done=tell, on_begin=begun
+            )
 
     def network_job(
         self,

@@ -26,6 +26,7 @@ from tradenas.trials.stacks import Stack, perform_all, stacks_of
 __all__ = ["InlineRunner", "ProcessRunner", "Runner"]
 
 OnDone = Callable[[JobDone], None]
+OnBegin = Callable[[Stack], None]
 MAX_STARTS = 10  # in a row that came to nothing: more than bad luck
 
 
@@ -33,7 +34,13 @@ class Runner(Protocol):
     """Something that runs jobs.  All of them pass one contract (`tests/trials/test_runner.py`)."""
 
     def run(
-        self, jobs: Iterable[JobSpec], *, ledger: Ledger, folder: str | Path, on_done: OnDone | None = None
+        self,
+        jobs: Iterable[JobSpec],
+        *,
+        ledger: Ledger,
+        folder: str | Path,
+        on_done: OnDone | None = None,
+        on_begin: OnBegin | None = None,
     ) -> dict[str, JobDone]:
         """Runs what was not run before and returns all outcomes, by job id, sorted.
 
@@ -42,6 +49,7 @@ class Runner(Protocol):
             ledger: where tries and outcomes are written down.
             folder: for these jobs alone (`folder/ID/result.json`); one run at a time.
             on_done: hears of each outcome as it is known, those of earlier runs included.
+            on_begin: hears which jobs are begun, those of a stack at once; of those tried again once more.
 
         Raises:
             FolderError: another run is at work in the folder, or the disk refuses.
@@ -60,7 +68,13 @@ class InlineRunner:
         self.stack = _positive("InlineRunner.stack", stack)
 
     def run(
-        self, jobs: Iterable[JobSpec], *, ledger: Ledger, folder: str | Path, on_done: OnDone | None = None
+        self,
+        jobs: Iterable[JobSpec],
+        *,
+        ledger: Ledger,
+        folder: str | Path,
+        on_done: OnDone | None = None,
+        on_begin: OnBegin | None = None,
     ) -> dict[str, JobDone]:
         """See `Runner.run`."""
         specs = _checked(jobs)
@@ -72,6 +86,8 @@ class InlineRunner:
                 begun = {job: store.begin(job) for job in stack if job not in known}
                 errors: list[str | None] = [None] * len(stack)
                 if begun:
+                    if on_begin is not None:
+                        on_begin(tuple(begun))
                     specs = [JobSpec.from_json(store.specs[job].to_json()) for job in stack]
                     errors = perform_all(specs, [begun[job][1].resolve() if job in begun else None for job in stack])
                 for job, error in zip(stack, errors, strict=True):
@@ -118,7 +134,13 @@ class ProcessRunner:
         return [worker.pid for worker in self._run.pool] if self._run is not None else []
 
     def run(
-        self, jobs: Iterable[JobSpec], *, ledger: Ledger, folder: str | Path, on_done: OnDone | None = None
+        self,
+        jobs: Iterable[JobSpec],
+        *,
+        ledger: Ledger,
+        folder: str | Path,
+        on_done: OnDone | None = None,
+        on_begin: OnBegin | None = None,
     ) -> dict[str, JobDone]:
         """See `Runner.run`."""
         specs = _checked(jobs)
@@ -131,7 +153,7 @@ class ProcessRunner:
                     fix="move it into a module, or use InlineRunner",
                 )
         with exclusive(folder) as path:
-            self._run = _Run(self, JobStore(path, ledger, specs), on_done)
+            self._run = _Run(self, JobStore(path, ledger, specs), on_done, on_begin)
             try:
                 return self._run.complete()
             finally:
@@ -142,8 +164,10 @@ class ProcessRunner:
 class _Run:
     """One call of `ProcessRunner.run`: the queue, the workers, and what has come of it so far."""
 
-    def __init__(self, runner: ProcessRunner, store: JobStore, on_done: OnDone | None) -> None:
-        self.runner, self.store, self.on_done = runner, store, on_done
+    def __init__(
+        self, runner: ProcessRunner, store: JobStore, on_done: OnDone | None, on_begin: OnBegin | None
+    ) -> None:
+        self.runner, self.store, self.on_done, self.on_begin = runner, store, on_done, on_begin
         self.todo: deque[Stack] = deque()
         self.pool: list[WorkerProcess] = []
         self.deaths: dict[Stack, int] = {}
@@ -181,6 +205,8 @@ class _Run:
                 self.todo.remove(stack)
                 begun = {job: self.store.begin(job) for job in stack if job not in self.done}
                 worker.give([self.store.specs[job] for job in stack], begun)
+                if self.on_begin is not None:
+                    self.on_begin(tuple(begun))
             elif self.todo:  # the rest wants another number of threads, which a process has for life
                 self._drop(worker)
         starting = sum(not worker.ready for worker in self.pool)
