@@ -17,7 +17,7 @@ from turns import turns
 
 from speed.figure import Figure
 from speed.world import LAYOUT
-from tradenas.nn import Mode, Network, elastic, hard
+from tradenas.nn import Mode, Network, elastic, hard, native
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Chain
 from tradenas.train.loop import Optimisation, optimizer_for
@@ -87,6 +87,7 @@ class Step:
             mock.patch.object(elastic.ElasticLinear, "forward", of_linear),
             mock.patch.object(elastic.ElasticConv, "forward", of_conv),
             torch.no_grad(),
+            native.off(),
         ):
             mode = Mode(training=True, scored=self.length)
             self.network(self.rows(architecture), hard(self.network.space, architecture), mode)

@@ -41,10 +41,10 @@ def outputs_of_paths(
             for i in range(depth):
                 key = (*key, *(architecture.get(f"layer{i}/{what}") for what in ("op", "width")))
                 if i + 1 == depth and depth > 1:
-                    x_BTC = network._layer(i)(x_BTC, mixture, EVAL)
+                    x_BTC = network.layer(i)(x_BTC, mixture, EVAL)
                     continue
                 if key not in known:
-                    known[key] = network._layer(i)(x_BTC, mixture, EVAL)
+                    known[key] = network.layer(i)(x_BTC, mixture, EVAL)
                 x_BTC = known[key]
             signal_BT = line_BT + network.heads[str(depth)](x_BTC, 1).squeeze(-1)
             output_NV[n] = signal_BT[0, -len(rows) :].numpy()

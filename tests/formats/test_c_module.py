@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from formats.programs import around, taps
+from tradenas import loader
 from tradenas.errors import ConfigError, ExportError, MissingExtra, UnsupportedOp
-from tradenas.formats.c import compile_programs, emit, loader, self_test
+from tradenas.formats.c import compile_programs, emit, self_test
 from tradenas.formats.c.library import compile_library
 from tradenas.formats.c.row import Constants
 from tradenas.formats.program import Depthwise, Input, Program, Step

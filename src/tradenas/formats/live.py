@@ -206,7 +206,7 @@ def _onnx(folder: Path, names: set[str]) -> dict[str, Any]:
 
 def _c(source: Path) -> dict[str, Any]:
     """What `Live` calls, in the C extension, which is compiled now if it is not yet."""
-    from tradenas.formats.c import loader
+    from tradenas import loader
     from tradenas.formats.c.build import needs_compiler
 
     with needs_compiler():

@@ -112,10 +112,11 @@ class Inputs(nn.Module):
         x_BTF = block_BTF if open_F is None else block_BTF * open_F
         if kept is None:
             filtered_BTF = self.filtered(x_BTF, mixture, rows=rows)
-        else:  # of all columns, so that paths with other switches can read it
+        else:  # of all columns and rows, so that paths with other switches or a longer reach can read it
             if "filtered" not in kept:
-                kept["filtered"] = self.filtered(block_BTF, mixture, rows=rows)
-            filtered_BTF = kept["filtered"] if open_F is None else kept["filtered"] * open_F
+                kept["filtered"] = self.filtered(block_BTF, mixture)
+            filtered_BTF = kept["filtered"][..., -rows:, :]
+            filtered_BTF = filtered_BTF if open_F is None else filtered_BTF * open_F
         return torch.cat([x_BTF[..., -rows:, :], filtered_BTF], dim=-1)
 
     def rounded(

@@ -48,5 +48,10 @@ class Mode:
     kept: Kept | None = field(default=None, compare=False)
     precision: Precision | None = None
 
+    @property
+    def draws(self) -> bool:
+        """Whether anything is dropped."""
+        return self.training and (self.generator is not None or bool(self.generators))
+
 
 EVAL = Mode()

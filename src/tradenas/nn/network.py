@@ -14,11 +14,13 @@ from tradenas.nn.elastic import Count, ElasticLinear, opened, width_of
 from tradenas.nn.inputs import Inputs, Layout
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import EVAL, Mode, Moments
+from tradenas.nn.native import run_path
 from tradenas.nn.precision import Precision
 from tradenas.nn.slot import Layer, Mix, weighted_sum
 from tradenas.seeds import seed_for
 from tradenas.space import Architecture, Choice, Picked, SearchSpace
-from tradenas.space.switches import COLUMN
+from tradenas.space.fixed import EXACT
+from tradenas.space.switches import COLUMN, QUANT
 
 __all__ = ["Network"]
 
@@ -66,6 +68,8 @@ class Network(nn.Module):
         self.space, self.layout, self.mix = space, layout, mix
         self.depth = space["cells" if "cells" in space else "depth"]
         self.inputs = Inputs(space, layout)
+        quant = [c.options for c in space.choices if c.name.startswith(QUANT)]
+        self.exact = all(options in ((EXACT,), ("0.0",), (0.0,)) for options in quant)
         channels = 2 * self.inputs.features
         self.layers = nn.ModuleList()
         self.stack: CellStack | None = None
@@ -77,16 +81,17 @@ class Network(nn.Module):
                 layer = Layer(f"layer{i}", space, channels, mix=mix, assets=layout.assets)
                 self.layers.append(layer)
                 channels = layer.c_out
-            for op in self._layer(0).ops.values():
+            for op in self.layer(0).ops.values():
                 op.places = self.inputs.places
             self.heads = nn.ModuleDict(
-                {str(d): ElasticLinear(self._layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
+                {str(d): ElasticLinear(self.layer(int(d) - 1).c_out, 1, gain=0.1) for d in self.depth.options}
             )
         for name, module in self.named_modules():
             if reset := getattr(module, "reset", None):
                 reset(torch.Generator().manual_seed(seed_for(seed, "weights", name)))
 
-    def _layer(self, i: int) -> Layer:
+    def layer(self, i: int) -> Layer:
+        """One layer of a chain."""
         layer = self.layers[i]
         assert isinstance(layer, Layer)
         return layer
@@ -100,6 +105,9 @@ class Network(nn.Module):
                 expected=f"a multiple of its {self.layout.assets} assets",
                 fix="pass the same rows of every asset, row b * assets + a being asset a",
             )
+        compiled_BT = run_path(self, x_BTF, mixture, mode)
+        if compiled_BT is not None:
+            return compiled_BT
         which = weighting(self.depth, mixture)
         depths = [int(d) for d in self.depth.options]
         if isinstance(which, Tensor):
@@ -120,7 +128,7 @@ class Network(nn.Module):
         done = {} if self.stack is None else self.stack(x_BTC, share, mixture, mode)
         for i in range(max(share)):
             if self.stack is None:
-                x_BTC = self._layer(i)(self._scored(x_BTC, mode, ahead[i]), mixture, mode)
+                x_BTC = self.layer(i)(self._scored(x_BTC, mode, ahead[i]), mixture, mode)
             if precision is not None:
                 precision = precision.reading(self._open(i, mixture))
                 mode = replace(mode, precision=precision)
@@ -136,7 +144,7 @@ class Network(nn.Module):
     def _open(self, i: int, mixture: Mixture) -> Tensor | None:
         """The channels that a mixture opens behind a layer, or in all cells; None for all."""
         if self.stack is None:
-            return self._layer(i).open(mixture)
+            return self.layer(i).open(mixture)
         return opened(width_of(self.stack.width, weighting(self.stack.width, mixture)))
 
     def _ahead(self, depth: int, mixture: Mixture) -> list[int]:
@@ -145,7 +153,7 @@ class Network(nn.Module):
             return [self.stack.reach()]
         rows = [0]
         for i in reversed(range(depth)):
-            rows.insert(0, rows[0] + self._layer(i).farthest(mixture))
+            rows.insert(0, rows[0] + self.layer(i).farthest(mixture))
         return rows
 
     @staticmethod
@@ -212,14 +220,14 @@ class Network(nn.Module):
             lookback = max(int(str(n)) for n in self.space["input/lookback"].options)
             if self.stack is not None:
                 return lookback + self.stack.reach()
-            layers = [self._layer(i) for i in range(len(self.layers))]
+            layers = [self.layer(i) for i in range(len(self.layers))]
             return lookback + sum(max(layer.reach(str(o)) for o in layer.op.options) for layer in layers)
         rows = int(str(architecture["input/lookback"]))
         if self.stack is not None:
             return rows + self.stack.reach(architecture)
         for i in range(int(str(architecture["depth"]))):
             op = architecture[f"layer{i}/op"]
-            rows += max(self._layer(i).reach(str(o)) for o in (op if isinstance(op, tuple) else (op,)))
+            rows += max(self.layer(i).reach(str(o)) for o in (op if isinstance(op, tuple) else (op,)))
         return rows
 
     def count(self, architecture: Architecture) -> Count:
@@ -234,7 +242,7 @@ class Network(nn.Module):
             if not isinstance(width, int):
                 raise ArchitectureError(f"layer{i}/width", got=repr(width), expected="a whole number")
             norm = architecture.get(f"layer{i}/norm")
-            total += self._layer(i).count(op, channels, width, None if norm is None else str(norm))
+            total += self.layer(i).count(op, channels, width, None if norm is None else str(norm))
             channels = width
         return total + Count(parameters=channels + 1, macs=channels)
 

@@ -2,25 +2,64 @@
 
 A supernet has hundreds of tensors and a step reaches a few of them, so what a step costs here is calls, not
 arithmetic: `torch.nn.utils.clip_grad_norm_` and the unfused AdamW took a fifth of a step of a path 16 wide
-(docs/results/speed.md).
+(docs/results/speed.md).  Where there is a C compiler, one call goes through all tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["adamw", "clipped", "forget"]
+from tradenas.nn.native import compiled
+
+__all__ = ["AdamW", "adamw", "clipped", "forget"]
+
+#: Fields of `moved_t` in nn/native/moves.c.
+WEIGHT, MEAN, SQUARE, STEPS, GRADIENT, SIZE, DECAY = range(7)
 
 
-def adamw(
-    groups: Iterable[tuple[list[nn.Parameter], float]], *, lr: float, betas: tuple[float, float]
-) -> torch.optim.AdamW:
+class AdamW(torch.optim.AdamW):
+    """Torch's, with its state, whose step is one call of compiled code for weights in float32 on the CPU."""
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        moves = _library()
+        reached = [(g, [p for p in g["params"] if p.grad is not None]) for g in self.param_groups]
+        plain = all(_plain(p, p.grad) for _, weights in reached for p in weights)
+        if closure is not None or moves is None or not plain:
+            found: float | None = super().step(closure)
+            return found
+        for group, weights in reached:
+            if weights:
+                table = np.zeros((len(weights), 7), np.int64)
+                for row, weight in zip(table, weights, strict=True):
+                    state = self.state[weight]
+                    if not state:
+                        state["step"] = torch.zeros(())
+                        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+                    row[:SIZE] = [
+                        t.data_ptr()
+                        for t in (weight, state["exp_avg"], state["exp_avg_sq"], state["step"], weight.grad)
+                    ]
+                    row[SIZE] = weight.numel()
+                table[:, DECAY] = np.float64(group["weight_decay"]).view(np.int64)
+                beta_1, beta_2 = group["betas"]
+                moves.tn_adamw(table.ctypes.data, len(table), float(group["lr"]), beta_1, beta_2, group["eps"])
+        return None
+
+
+def adamw(groups: Iterable[tuple[list[nn.Parameter], float]], *, lr: float, betas: tuple[float, float]) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over groups of weights with their decays, in one call."""
     made = [{"params": weights, "weight_decay": decay} for weights, decay in groups if weights]
-    return torch.optim.AdamW(made, lr=lr, betas=betas, fused=True)
+    return AdamW(made, lr=lr, betas=betas, fused=True)
 
 
 def forget(weights: Iterable[Tensor]) -> None:
@@ -32,7 +71,7 @@ def forget(weights: Iterable[Tensor]) -> None:
 def clipped(weights: Iterable[Tensor], largest: float) -> float:
     """Scales the gradients so that their norm over all weights is at most `largest`; returns what it was.
 
-    Gradients that are within it are not touched; the bits are those of `torch.nn.utils.clip_grad_norm_`.
+    Gradients that are within it are not touched.
 
     >>> weight = torch.zeros(2, requires_grad=True)
     >>> (weight @ torch.tensor([3.0, 4.0])).backward()
@@ -42,7 +81,42 @@ def clipped(weights: Iterable[Tensor], largest: float) -> float:
     gradients = [w.grad for w in weights if w.grad is not None]
     if not gradients:
         return 0.0
+    moves = _library()
+    if moves is not None and all(_plain(g, g) for g in gradients):
+        return _clipped(moves, gradients, largest)
     norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
     if norm + 1e-6 > largest:
         torch._foreach_mul_(gradients, largest / (norm + 1e-6))
     return norm
+
+
+def _clipped(moves: Any, gradients: Sequence[Tensor], largest: float) -> float:
+    table = np.zeros((len(gradients), 7), np.int64)
+    table[:, GRADIENT] = [g.data_ptr() for g in gradients]
+    table[:, SIZE] = [g.numel() for g in gradients]
+    norm: float = moves.tn_norm(table.ctypes.data, len(table))
+    if norm + 1e-6 > largest:
+        moves.tn_scale(table.ctypes.data, len(table), largest / (norm + 1e-6))
+    return norm
+
+
+def _plain(weight: Tensor, gradient: Tensor | None) -> bool:
+    """Whether these are floats in a row."""
+    return (
+        gradient is not None
+        and weight.dtype is torch.float32
+        and gradient.dtype is torch.float32
+        and not weight.is_cuda
+        and weight.is_contiguous()
+        and gradient.is_contiguous()
+    )
+
+
+def _library() -> Any:
+    moves = compiled("moves")
+    if moves is not None and moves.tn_norm.restype is not ctypes.c_double:
+        pointer, whole, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+        moves.tn_norm.argtypes, moves.tn_norm.restype = [pointer, whole], real
+        moves.tn_scale.argtypes, moves.tn_scale.restype = [pointer, whole, real], None
+        moves.tn_adamw.argtypes, moves.tn_adamw.restype = [pointer, whole, *[real] * 4], None
+    return moves

@@ -55,7 +55,7 @@ class C(ProgramRuntime):
             raise ConfigError("c", got=f"batch {batch}, threads {threads}", expected="1 and 1: one window, one core")
 
     def versions(self) -> dict[str, str]:
-        from tradenas.formats.c import loader
+        from tradenas import loader
 
         try:
             command = loader.compiler()

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tradenas import loader
 from tradenas.atomic import write_text
 from tradenas.errors import ExportError, MissingExtra
-from tradenas.formats.c import loader
 from tradenas.formats.c.emit import emit
 from tradenas.formats.program import Program
 from tradenas.typing import Float32Array, FloatArray

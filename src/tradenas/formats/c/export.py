@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tradenas import loader
 from tradenas.atomic import write_text
 from tradenas.errors import ConfigError
 from tradenas.formats.base import FORMATS, Options, Written
-from tradenas.formats.c import loader
 from tradenas.formats.c.build import compile_programs, needs_compiler, self_test
 from tradenas.formats.c.emit import tolerance_of
 from tradenas.formats.ensemble import mean_of

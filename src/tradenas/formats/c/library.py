@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tradenas import loader
 from tradenas.atomic import write_text
 from tradenas.errors import ConfigError
-from tradenas.formats.c import loader
 from tradenas.formats.c.build import needs_compiler
 from tradenas.formats.c.emit import emit
 from tradenas.formats.program import Program

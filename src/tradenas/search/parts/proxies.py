@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tradenas.nn import Mode, Network
+from tradenas.nn import Mode, Network, native
 from tradenas.nn.ops import GRU, LSTM, Gated, Residual
 from tradenas.nn.slot import Layer
 from tradenas.registry import Registry
@@ -106,7 +106,7 @@ def naswot(network: Network, batch: ProxyBatch) -> float:
     codes: list[Tensor] = []
     hooks = [m.register_forward_hook(lambda _m, _i, y: codes.append((y[:, -targets:] > 0).flatten(1))) for m in modules]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), native.off():  # compiled paths have no layers to look into
             network(batch.inputs(network), {}, batch.mode())
     finally:
         for hook in hooks:

@@ -28,7 +28,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["FLAGS", "CompilerError", "NoCompiler", "compiler", "executable", "extension", "library", "load", "run"]
+__all__ = [
+    "FLAGS",
+    "CompilerError",
+    "NoCompiler",
+    "cache",
+    "compiler",
+    "executable",
+    "extension",
+    "library",
+    "load",
+    "run",
+]
 
 #: Vectors are written out, so that -O3 would only make the file larger.
 FLAGS = ("-O2", "-march=native", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
@@ -84,9 +95,9 @@ def executable(source: str | Path, prefix: str, folder: str | Path | None = None
     return _built(Path(source), prefix, [f"-D{prefix.upper()}_MAIN"], ".test", folder)
 
 
-def library(source: str | Path, name: str, folder: str | Path | None = None) -> Path:
-    """The shared object of one C file or of several after each other, for `ctypes`; knows no Python."""
-    return _built(Path(source), name, ["-shared", "-fPIC", "-DTN_LIBRARY"], ".so", folder)
+def library(source: str | Path, name: str, folder: str | Path | None = None, *, flags: tuple[str, ...] = ()) -> Path:
+    """The shared object of a C file, for `ctypes`; knows no Python.  `flags` come last."""
+    return _built(Path(source), name, ["-shared", "-fPIC", "-DTN_LIBRARY", *flags], ".so", folder)
 
 
 def run(program: str | Path, *arguments: str) -> str:
@@ -104,11 +115,11 @@ def _built(source: Path, prefix: str, flags: list[str], suffix: str, folder: str
     key = hashlib.sha256(
         repr((text, words, shutil.which(command[0]), _cpu(), sys.version, suffix)).encode()
     ).hexdigest()[:16]
-    for place in (Path(folder),) if folder else (source.resolve().parent / "built", _cache()):
+    for place in (Path(folder),) if folder else (source.resolve().parent / "built", cache()):
         target = place / f"{prefix}-{key}{suffix}"
         if target.exists():
             return target
-    place = _writable((Path(folder),) if folder else (source.resolve().parent / "built", _cache()))
+    place = _writable((Path(folder),) if folder else (source.resolve().parent / "built", cache()))
     target = place / f"{prefix}-{key}{suffix}"
     handle, half = tempfile.mkstemp(dir=place, prefix=".", suffix=".tmp")
     os.close(handle)
@@ -134,7 +145,8 @@ def _writable(places: tuple[Path, ...]) -> Path:
     raise CompilerError(f"cannot write into {' or '.join(map(str, places))}")
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Where compiled files are kept that have no better place."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tradenas" / "c"
 
 

@@ -1,0 +1,8 @@
+"""Small causal networks by C kernels that are compiled on the machine they run on; PyTorch where that cannot be."""
+
+from __future__ import annotations
+
+from tradenas.nn.native.build import available, compiled, off
+from tradenas.nn.native.path import run_path
+
+__all__ = ["available", "compiled", "off", "run_path"]

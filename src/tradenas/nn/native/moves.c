@@ -1,0 +1,43 @@
+/* How weights are moved: the norm of all gradients, their scaling, and AdamW, over a list of tensors in one call each. */
+typedef struct {
+    float *weight, *mean, *square, *steps; /* `steps` is one number */
+    float *gradient;
+    int64_t size;
+    double decay;
+} moved_t;
+
+double tn_norm(const moved_t *all, int64_t count) {
+    double total = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const float *g = all[i].gradient;
+        v16 sum = {0};
+        int64_t j = 0;
+        for (; j + V <= all[i].size; j += V) sum += LOAD(g + j) * LOAD(g + j);
+        double one = 0;
+        for (; j < all[i].size; j++) one += (double)g[j] * g[j];
+        for (int k = 0; k < V; k++) one += sum[k];
+        total += one;
+    }
+    return sqrt(total);
+}
+
+void tn_scale(const moved_t *all, int64_t count, double factor) {
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < all[i].size; j++) all[i].gradient[j] *= (float)factor;
+}
+
+void tn_adamw(const moved_t *all, int64_t count, double lr, double beta_1, double beta_2, double epsilon) {
+    for (int64_t i = 0; i < count; i++) {
+        const moved_t *m = all + i;
+        float *restrict w = m->weight, *restrict mean = m->mean, *restrict square = m->square;
+        const float *restrict g = m->gradient;
+        double step = *m->steps += 1.0f;
+        float kept = (float)(1.0 - lr * m->decay), b1 = (float)beta_1, b2 = (float)beta_2, eps = (float)epsilon;
+        float size = (float)(lr / (1.0 - pow(beta_1, step))), root = (float)(1.0 / sqrt(1.0 - pow(beta_2, step)));
+        for (int64_t j = 0; j < m->size; j++) {
+            mean[j] += (1.0f - b1) * (g[j] - mean[j]);
+            square[j] = b2 * square[j] + (1.0f - b2) * g[j] * g[j];
+            w[j] = w[j] * kept - size * mean[j] / (sqrtf(square[j]) * root + eps);
+        }
+    }
+}
