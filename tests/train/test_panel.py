@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from mmap import mmap
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from tradenas.data import Candles
 from tradenas.data.synthetic import planted
@@ -24,10 +28,11 @@ from tradenas.train.loop import Training, _share
 from tradenas.train.loss import Objective
 from tradenas.train.panel import Panel, part
 from tradenas.train.portfolio import Portfolio
-from tradenas.train.segments import Segments
+from tradenas.train.segments import Segments, tensor_of
 from tradenas.train.stacked import Job, fit_stacked
 from tradenas.train.store import load_dataset, save_dataset
 from tradenas.train.stream import stream
+from tradenas.trials.split_jobs import taught
 
 NAMES = ("log_return_1", "rsi_14")
 TARGET = Target(kind="forward_return")
@@ -215,6 +220,43 @@ def test_a_panel_is_stored_and_cut_as_it_is(pair: Panel, tmp_path: object) -> No
     for mine, whole in zip(back.markets, pair.markets, strict=True):
         np.testing.assert_array_equal(mine.realised_T, whole.realised_T[:500])
         assert mine.names == whole.names
+
+
+def test_features_of_a_stored_panel_are_the_files_own_pages(pair: Panel, tmp_path: Path) -> None:
+    """Nobody copies them together: not who loads the panel, nor who gives its markets other labels, nor a batch."""
+    save_dataset(pair, tmp_path / "panel.safetensors")
+    back = load_dataset(tmp_path / "panel.safetensors")
+    assert isinstance(back, Panel)
+    base: object = back.x_ATF
+    while getattr(base, "base", None) is not None:
+        base = base.base  # type: ignore[attr-defined]
+    assert isinstance(base, mmap)
+    other = taught(back, [Span(0, 100)])
+    assert isinstance(other, Panel)
+    for mine in (other.x_ATF, tensor_of(back.x_ATF).numpy()):
+        assert (mine.ctypes.data, mine.shape) == (back.x_ATF.ctypes.data, pair.x_ATF.shape)
+    shuffled = Panel(
+        symbols=("b", "a"), markets=back.markets[::-1], present_AT=back.present_AT, weight_AT=back.weight_AT
+    )
+    np.testing.assert_array_equal(shuffled.x_ATF, pair.x_ATF[::-1])  # not behind each other: these are copied
+    some = part(back, slice(10, 20))
+    assert isinstance(some, Panel)
+    np.testing.assert_array_equal(some.x_ATF, pair.x_ATF[:, 10:20])
+
+
+def test_a_panel_of_an_older_file_is_read(pair: Panel, tmp_path: Path) -> None:
+    """In which the features of each market stand by themselves."""
+    save_dataset(pair, tmp_path / "new.safetensors")
+    tensors = load_file(tmp_path / "new.safetensors")
+    with safe_open(str(tmp_path / "new.safetensors"), framework="numpy") as file:
+        metadata = file.metadata()
+    tensors |= {f"{row}/x_TF": x_TF for row, x_TF in enumerate(tensors.pop("x_ATF"))}
+    save_file(tensors, tmp_path / "old.safetensors", metadata=metadata)
+    old, new = load_dataset(tmp_path / "old.safetensors"), load_dataset(tmp_path / "new.safetensors")
+    assert isinstance(old, Panel)
+    assert isinstance(new, Panel)
+    np.testing.assert_array_equal(old.x_ATF, new.x_ATF)
+    assert old.symbols == new.symbols
 
 
 def test_a_part_of_a_panel_has_its_own_rows_of_everything() -> None:

@@ -14,10 +14,12 @@ from tradenas.nn import Layout, Network
 from tradenas.nn.bank import filter_bank
 from tradenas.space import CHAIN_OPS, Chain
 from tradenas.splits import Span
+from tradenas.train import stacked as stacking
 from tradenas.train.fit import fit
 from tradenas.train.loop import Training
-from tradenas.train.panel import Panel
+from tradenas.train.panel import Panel, features_of
 from tradenas.train.stacked import Job, fit_stacked
+from tradenas.trials.split_jobs import taught
 from train.datasets import make_dataset
 
 SPACE = Chain(
@@ -111,6 +113,27 @@ def test_panels_as_a_stack(norm, monkeypatch):
     alone, stacked = both(a, wanted)
     assert_same(alone, stacked, wanted)
     assert stacked[0].signals(one, LATER).shape == (2, 90)
+
+
+def test_folds_of_one_market_read_one_table_of_features(monkeypatch):
+    """Labels of their own, as folds have that must not know each other's answers; features are not copied."""
+    tables = []
+    real = stacking.gather
+
+    def watched(x_TF, *rest, **more):
+        tables.append(x_TF.data_ptr())
+        return real(x_TF, *rest, **more)
+
+    monkeypatch.setattr(stacking, "gather", watched)
+    a = architecture(depth=2, layer0__op="conv3", layer1__op="dense")
+    for data in (market(), panel(0, 5)):
+        wanted = [
+            Job(data=taught(data, spans), train=Span(0, 700), seed=seed)
+            for seed, spans in enumerate([[Span(0, 300), Span(400, 700)], [Span(100, 700)], [Span(0, 600)]])
+        ]
+        tables.clear()
+        assert_same(*both(a, wanted), wanted)
+        assert set(tables) == {features_of(data).ctypes.data}
 
 
 def test_large_stacks_convolve_by_shifted_products(monkeypatch):

@@ -11,7 +11,7 @@ market has a plain `Dataset`; `Market` is either.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +39,8 @@ class Panel:
         markets: a dataset of each, with the same columns and kind of label.  Rows without a candle are not ready.
         present_AT: where a market has a candle.
         weight_AT: share of the capital that a position of 1 takes, known at row t, 0 or more, at most 1 in sum.
+        x_ATF: features of all markets as one table, of which each market's are a part; not copied where they are that
+            already, as those of a panel that comes from a file.
 
     Raises:
         ConfigError: no market, a name twice, or markets of different lengths, columns or labels.
@@ -73,7 +75,7 @@ class Panel:
         sums_T = self.weight_AT.sum(axis=0)
         if not (np.isfinite(self.weight_AT).all() and (self.weight_AT >= 0).all() and (sums_T <= 1 + 1e-9).all()):
             raise ConfigError("Panel.weight_AT", got=f"sums up to {sums_T.max()}", expected="shares, at most 1 in sum")
-        x_ATF = np.stack([m.x_TF for m in self.markets])
+        x_ATF = _as_one([m.x_TF for m in self.markets])
         object.__setattr__(self, "x_ATF", x_ATF)
         views = tuple(replace(m, x_TF=x_ATF[a]) for a, m in enumerate(self.markets))
         object.__setattr__(self, "markets", views)
@@ -156,6 +158,19 @@ Market = Dataset | Panel
 def each(data: Market, function: Callable[[Dataset], Any]) -> Any:
     """An array for each row: of a dataset as it is, (T, ...); of a panel stacked, (A, T, ...)."""
     return function(data) if isinstance(data, Dataset) else np.stack([function(m) for m in data.markets])
+
+
+def _as_one(tables: Sequence[Float32Array]) -> Float32Array:
+    """Tables (T, F) of several markets as one, (A, T, F): a view where they lie behind each other in one array."""
+    first, size = tables[0], tables[0].nbytes
+    begin = first.ctypes.data
+    apart = [
+        table.base is not first.base or not table.flags.c_contiguous or table.ctypes.data != begin + row * size
+        for row, table in enumerate(tables)
+    ]
+    if first.base is None or any(apart):
+        return np.stack(tables)
+    return np.lib.stride_tricks.as_strided(first, (len(tables), *first.shape), (size, *first.strides))
 
 
 def part(data: Market, rows: slice) -> Market:

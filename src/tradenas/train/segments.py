@@ -170,6 +170,7 @@ def gather(
     history: int,
     length: int,
     into: Tensor | None = None,
+    read: IntArray | None = None,
 ) -> Batch:
     """The segments whose targets begin at the rows `first`; the leading `covered` targets of each get no weight.
 
@@ -178,14 +179,16 @@ def gather(
     Args:
         into: (at least B, T * F), where the features are put; None makes room for them, which for some MB costs ten
             times the copy (pages that were given back are asked for again).
+        read: the same rows in the table of features, where that is not laid out as labels and weights are.
     """
     width, features = history + length, x_TF.shape[1]
     windows = x_TF.as_strided((len(x_TF) - width + 1, width * features), (features, 1))
     at = torch.from_numpy(first).to(x_TF.device)
+    begin = (at if read is None else torch.from_numpy(read).to(x_TF.device)) - history
     if into is None:
-        x_BW = windows.index_select(0, at - history)
+        x_BW = windows.index_select(0, begin)
     else:
-        x_BW = torch.index_select(windows, 0, at - history, out=into[: len(first)])
+        x_BW = torch.index_select(windows, 0, begin, out=into[: len(first)])
     x_BTF = x_BW.view(len(first), width, features)
     rows = (len(y_T) - length + 1, length)
     y_BS = y_T.as_strided(rows, (1, 1)).index_select(0, at)

@@ -116,7 +116,8 @@ class _Lane:
     valid: Span | None
     best_epoch: int
     segments: Segments = field(init=False)
-    offset: int = field(init=False)  # of its market's rows in the table that all lanes gather from
+    offset: int = field(init=False)  # of its market's rows in the features that all lanes gather from
+    labelled: int = field(init=False)  # of its rows in their labels and weights
     usable_V: Tensor = field(init=False)
     labels_V: Tensor = field(init=False)
     weight_V: Tensor = field(init=False)
@@ -164,9 +165,12 @@ class _Run:
         return _Lane(job=job, network=network, objective=objective, learn=learn, valid=valid, best_epoch=last)
 
     def _attach(self) -> None:
-        """Segments for every lane, those of one market and span once, and one table of all markets to gather from."""
-        made: dict[tuple[int, Span, int], tuple[Segments, int]] = {}
-        rows, length = 0, self.training.segment
+        """Segments for every lane, those of one market and span once, and tables of all to gather from.
+
+        Features are one table of the markets below each other; those of one market are that market's own, not a copy.
+        """
+        made: dict[tuple[int, Span, int], tuple[Segments, int, int]] = {}
+        tables: dict[int, tuple[Tensor, int]] = {}  # by where they lie in memory: features, and their first row
         for lane in self.all:
             data, weight_T = lane.job.data, lane.job.weight_T
             key = (id(data), lane.learn, id(weight_T))
@@ -175,14 +179,15 @@ class _Run:
                     data,
                     lane.learn,
                     reach=self.reach,
-                    length=length,
+                    length=self.training.segment,
                     objective=lane.objective,
                     device=self.device,
                     weight_T=weight_T,
                 )
-                made[key] = segments, rows
-                rows += len(segments.x_TF)
-            lane.segments, lane.offset = made[key]
+                before = sum(len(table) for table, _ in tables.values())
+                _, offset = tables.setdefault(features_of(data).ctypes.data, (segments.x_TF, before))
+                made[key] = segments, offset, sum(len(other.columns[1]) for other, *_ in made.values())
+            lane.segments, lane.offset, lane.labelled = made[key]
             if lane.valid is not None:
                 weight_V = (
                     np.ones(len(lane.valid)) if weight_T is None else weight_T[..., lane.valid.slice].astype(float)
@@ -191,8 +196,8 @@ class _Run:
                 weight = np.broadcast_to(weight_V, usable.shape)[usable]
                 lane.usable_V, lane.weight_V = torch.from_numpy(usable), torch.from_numpy(weight)
                 lane.labels_V = torch.from_numpy(lane.objective.labels(data, lane.valid)[usable])
-        columns = zip(*(segments.columns for segments, _ in made.values()), strict=True)
-        self.x_TF, self.y_T, self.weight_T = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in columns)
+        self.x_TF = _joined([table for table, _ in tables.values()])
+        self.y_T, self.weight_T = (_joined([made[key][0].columns[n] for key in made]) for n in (1, 2))
 
     def train(self, epoch: int) -> None:
         """One pass of every lane over its own rows; a lane with fewer batches than others waits for them."""
@@ -261,15 +266,17 @@ class _Run:
         ]
         present = tuple(len(first) for first, _ in parts)
         most = max(present)
-        first_NB = np.empty((len(parts), most), np.int64)
+        first_NB = np.full((len(parts), most), self.reach - 1)
         covered_NB = np.full((len(parts), most), length)
-        for row, (lane, (first, covered)) in enumerate(zip(self.lanes, parts, strict=True)):
-            first_NB[row] = self.reach - 1 + lane.offset
-            first_NB[row, : len(first)] = first + lane.offset
+        for row, (first, covered) in enumerate(parts):
+            first_NB[row, : len(first)] = first
             covered_NB[row, : len(first)] = covered
+        read_NB, first_NB = (
+            first_NB + np.array([[getattr(lane, table)] for lane in self.lanes]) for table in ("offset", "labelled")
+        )
         batch = gather(
-            self.x_TF, self.y_T, self.weight_T,
-            first_NB.ravel(), covered_NB.ravel(), history=self.reach - 1, length=length,
+            self.x_TF, self.y_T, self.weight_T, first_NB.ravel(), covered_NB.ravel(),
+            history=self.reach - 1, length=length, read=read_NB.ravel(),
         )  # fmt: skip
         return Batch(*(part.view(len(parts), most, *part.shape[1:]) for part in batch)), present
 
@@ -344,6 +351,10 @@ class _Run:
             best_epoch=lane.best_epoch,
             calibration=lane.valid or Span(max(train.start, train.stop - SCALE_ROWS), train.stop),
         )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _assets(data: Market) -> int:

@@ -22,7 +22,10 @@ ARRAYS = tuple(f.name for f in fields(Dataset) if f.name.endswith(("_T", "_TF"))
 OPTIONAL = ("regime_T", "funding_T")
 
 
-#: What a file of a panel has besides each market's arrays, which are named `ROW/NAME`.
+#: Features of all markets of a panel, in one piece: nobody has to copy them together again.
+TOGETHER = "x_ATF"
+
+#: What a file of a panel has besides these and each market's other arrays, which are named `ROW/NAME`.
 OF_PANEL = ("present_AT", "weight_AT")
 
 #: How safetensors names what is in our arrays.
@@ -54,7 +57,8 @@ def save_dataset(data: Market, path: Path) -> None:
         about["symbols"] = data.symbols
         arrays = {name: getattr(data, name) for name in OF_PANEL}
         for row, market in enumerate(data.markets):
-            arrays |= {f"{row}/{name}": array for name, array in _arrays(market).items()}
+            arrays |= {f"{row}/{name}": array for name, array in _arrays(market).items() if name != "x_TF"}
+        arrays[TOGETHER] = data.x_ATF
     metadata = {"dataset": json.dumps(about, sort_keys=True)}  # one entry: safetensors writes several in any order
     write_bytes(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=metadata))
 
@@ -76,6 +80,8 @@ def load_dataset(path: Path) -> Market:
             wanted = [name for name in ARRAYS if prefix + name in found or name not in OPTIONAL]
             return {name: found[prefix + name] for name in wanted}
 
+        if TOGETHER in found:  # older files have those of each market by themselves
+            found |= {f"{row}/x_TF": x_TF for row, x_TF in enumerate(found[TOGETHER])}
         tables = [arrays(f"{row}/") for row in range(len(symbols))] if symbols else [arrays("")]
         shared = {name: found[name] for name in OF_PANEL} if symbols else {}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
