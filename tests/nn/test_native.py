@@ -254,3 +254,20 @@ def test_moves_are_those_of_torch():
     for at, state in theirs[2].items():
         assert ours[2][at].keys() == state.keys()
         torch.testing.assert_close(ours[2][at], state, rtol=1e-5, atol=1e-6)
+
+
+def test_shrinking_taps_is_that_of_torch():
+    def shrunk():
+        network = network_of(space_of(depths=(1,), ops=("dense",), widths=(8,), lookbacks=(20,)))
+        taps = network.inputs.taps
+        taps.grad = torch.ones_like(taps)
+        taps.grad[2, :5] = 0.0
+        with torch.no_grad():
+            taps[0, 0] = float("nan")
+        network.inputs.shrink(0.03)
+        return taps.detach()
+
+    ours = shrunk()
+    with native.off():
+        torch.testing.assert_close(ours, shrunk(), equal_nan=True)
+    assert bool((ours == 0).any())

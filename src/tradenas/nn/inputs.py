@@ -15,6 +15,7 @@ from tradenas.nn.columns import OwnOps, blocks_of, column_choices
 from tradenas.nn.elastic import Count
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import Kept
+from tradenas.nn.native.moves import moves, plain
 from tradenas.nn.precision import Precision
 from tradenas.registry import did_you_mean
 from tradenas.space import Choice, Picked, SearchSpace, closed, is_single, is_switch, off_option
@@ -100,6 +101,10 @@ class Inputs(nn.Module):
         uses a few, and the rest would be fitted to noise.  Taps outside the step's lookback are left alone.
         """
         if self.taps.grad is None or (isinstance(amount, float) and amount == 0.0):
+            return
+        compiled = moves()
+        if compiled is not None and isinstance(amount, float) and plain(self.taps, self.taps.grad):
+            compiled.tn_shrink(self.taps.data_ptr(), self.taps.grad.data_ptr(), self.taps.numel(), amount)
             return
         with torch.no_grad():
             shrunk = torch.sign(self.taps) * (self.taps.abs() - amount).clamp_min(0.0)

@@ -41,3 +41,12 @@ void tn_adamw(const moved_t *all, int64_t count, double lr, double beta_1, doubl
         }
     }
 }
+
+/* Moves weights whose gradient is not zero towards zero by `amount`, not past it. */
+void tn_shrink(float *weights, const float *gradient, int64_t size, double amount) {
+    float by = (float)amount;
+    for (int64_t i = 0; i < size; i++) {
+        float left = fabsf(weights[i]) - by, shrunk = left <= 0.0f ? 0.0f : copysignf(left, weights[i]);
+        weights[i] = gradient[i] != 0.0f ? shrunk : weights[i];
+    }
+}
