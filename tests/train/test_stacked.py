@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Layout, Network
 from tradenas.nn.bank import filter_bank
+from tradenas.nn.native import available, off
 from tradenas.space import CHAIN_OPS, Chain
 from tradenas.splits import Span
 from tradenas.train import stacked as stacking
@@ -96,6 +97,27 @@ def test_every_op_as_a_stack(first, second):
     a = architecture(depth=2, layer0__op=first, layer1__op=second, layer0__width=8, layer1__norm="layer")
     wanted = jobs(market(), market(seed=5))
     assert_same(*both(a, wanted), wanted)
+
+
+@pytest.mark.skipif(not available(), reason="no C compiler")
+def test_compiled_networks_are_the_same_to_the_last_bit():
+    """Each goes through the same loops alone and in company: one more, or one that learns longer, changes nothing."""
+    a = architecture(
+        depth=2, layer0__op="conv3", layer1__op="gated", layer0__norm="layer", layer0__dropout=0.3, input__lookback=20
+    )
+    wanted = jobs(market(strength=0.9), market(seed=5, planted="noise"))
+    alone, together = both(a, wanted, replace(TRAINING, epochs=8))
+    assert len({len(one.history) for one in alone}) > 1  # some stop sooner than others
+    for one, other in zip(alone, together, strict=True):
+        assert all(torch.equal(t, other.network.state_dict()[n]) for n, t in one.network.state_dict().items())
+        assert other.history == one.history
+
+
+def test_without_compiled_code():
+    a = architecture(depth=2, layer0__op="conv3", layer1__op="gated", layer0__width=8, layer0__dropout=0.3)
+    wanted = jobs(market(), market(seed=5))
+    with off():
+        assert_same(*both(a, wanted), wanted)
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])

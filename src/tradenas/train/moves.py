@@ -8,15 +8,19 @@ arithmetic: `torch.nn.utils.clip_grad_norm_` and the unfused AdamW took a fifth 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tradenas.nn.native.moves import moves, plain
+from tradenas.typing import IntArray
 
-__all__ = ["AdamW", "adamw", "clipped", "forget"]
+if TYPE_CHECKING:
+    from tradenas.train.loop import Optimisation
+
+__all__ = ["AdamW", "RowMoves", "adamw", "clipped", "forget"]
 
 #: Fields of `moved_t` in nn/native/moves.c.
 WEIGHT, MEAN, SQUARE, STEPS, GRADIENT, SIZE, DECAY = range(7)
@@ -89,6 +93,63 @@ def clipped(weights: Iterable[Tensor], largest: float) -> float:
     if norm + 1e-6 > largest:
         torch._foreach_mul_(gradients, largest / (norm + 1e-6))
     return norm
+
+
+class RowMoves:
+    """What `clipped` and `AdamW` do, for networks whose weights are the rows of a matrix, in compiled code.
+
+    Args:
+        weights_NP: of N networks, every tensor flat, one after another.
+        mean_NP: moving average of the gradients.
+        square_NP: of their squares.
+        steps_NT: how often each of the T tensors was moved.
+        sizes: of the tensors.
+        decays: which of them decay.
+
+    Attributes:
+        table: what the compiled code reads, (N, T, fields); None where there is none: not on the CPU, no compiler.
+    """
+
+    def __init__(
+        self,
+        weights_NP: Tensor,
+        mean_NP: Tensor,
+        square_NP: Tensor,
+        steps_NT: Tensor,
+        sizes: Sequence[int],
+        decays: Sequence[bool],
+    ) -> None:
+        self.table: IntArray | None = None
+        self._library = moves()
+        if self._library is None or not plain(weights_NP, mean_NP):
+            return
+        self.table = np.zeros((*steps_NT.shape, 7), np.int64)
+        self._sizes, self._decays = np.array(sizes), np.array(decays, float)
+        before_T = np.cumsum(self._sizes) - self._sizes
+        at_NT = weights_NP.shape[1] * np.arange(len(weights_NP))[:, None] + before_T
+        for place, tensor in ((WEIGHT, weights_NP), (MEAN, mean_NP), (SQUARE, square_NP)):
+            self.table[..., place] = tensor.data_ptr() + 4 * at_NT
+        self.table[..., STEPS] = steps_NT.data_ptr() + 4 * np.arange(steps_NT.numel()).reshape(steps_NT.shape)
+        self.table[..., SIZE] = self._sizes
+
+    def norms(self, gradients: Sequence[Tensor]) -> list[float] | None:
+        """The norm of each network's gradient, of tensors (N, ...) that lie flat; None without compiled code."""
+        if self.table is None:
+            return None
+        first_T = np.array([gradient.data_ptr() for gradient in gradients])
+        self.table[..., GRADIENT] = first_T + 4 * np.arange(len(self.table))[:, None] * self._sizes
+        return [self._library.tn_norm(row.ctypes.data, len(row)) for row in self.table]
+
+    def step(
+        self, row: int, lr: float, norm: float, training: Optimisation, betas: tuple[float, float], epsilon: float
+    ) -> None:
+        """Clips the gradient of one network, whose norm this is, and moves its weights."""
+        assert self.table is not None
+        own, library = self.table[row], self._library
+        own[:, DECAY] = (training.weight_decay * self._decays).view(np.int64)
+        if norm + 1e-6 > training.clip:
+            library.tn_scale(own.ctypes.data, len(own), training.clip / (norm + 1e-6))
+        library.tn_adamw(own.ctypes.data, len(own), lr, *betas, epsilon)
 
 
 def _clipped(library: Any, gradients: Sequence[Tensor], largest: float) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tradenas.nn import Mode, Network
 from tradenas.train.loop import Training
+from tradenas.train.moves import RowMoves
 
 __all__ = ["Stack"]
 
@@ -36,20 +37,24 @@ class Stack:
         self.decays_P = torch.cat(decays).to(self.weights_NP.device)
         self.mean_NP = torch.zeros_like(self.weights_NP)
         self.square_NP = torch.zeros_like(self.weights_NP)
-        self.steps_N1 = torch.zeros(len(networks), 1, dtype=torch.float64, device=self.weights_NP.device)
+        self.steps_NP = torch.zeros(len(networks), len(self.shapes), device=self.weights_NP.device)  # of each tensor
         self._taps = list(self.shapes).index("inputs.taps")
         self._attach()
 
     def _attach(self) -> None:
         """Makes the network's parameters views of the rows."""
         self.parameters: list[nn.Parameter] = []
-        self.gradient_NP = torch.zeros_like(self.weights_NP)
+        self.gradients: list[Tensor] = []
         at = 0
         for name, shape in self.shapes.items():
             columns, at = slice(at, at + shape.numel()), at + shape.numel()
             home, _, last = name.rpartition(".")
             self.parameters.append(nn.Parameter(self.weights_NP[:, columns].view(len(self), *shape)))
             setattr(self.network.get_submodule(home), last, self.parameters[-1])
+        self._moves = RowMoves(
+            self.weights_NP, self.mean_NP, self.square_NP, self.steps_NP,
+            [shape.numel() for shape in self.shapes.values()], [len(shape) > 1 for shape in self.shapes.values()],
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.weights_NP)
@@ -57,7 +62,7 @@ class Stack:
     def keep(self, rows: Sequence[bool]) -> None:
         """Goes on with some of the networks only."""
         kept = torch.tensor(rows, device=self.weights_NP.device)
-        for name in ("weights_NP", "mean_NP", "square_NP", "steps_N1"):
+        for name in ("weights_NP", "mean_NP", "square_NP", "steps_NP"):
             setattr(self, name, getattr(self, name)[kept])
         self._attach()
 
@@ -72,31 +77,40 @@ class Stack:
 
     def differentiate(self, loss_N: Tensor) -> Tensor:
         """The gradient of each network's own loss; returns its norm, shape (N,)."""
-        each = torch.autograd.grad(loss_N.sum(), self.parameters)
-        self.gradient_NP = torch.cat([gradient.flatten(1) for gradient in each], dim=1)
-        self.network.inputs.taps.grad = each[self._taps]
-        norm_N: Tensor = torch.linalg.vector_norm(self.gradient_NP, dim=1)
-        return norm_N
+        self.gradients = [g.contiguous() for g in torch.autograd.grad(loss_N.sum(), self.parameters)]
+        self.network.inputs.taps.grad = self.gradients[self._taps]
+        norm_N = self._moves.norms(self.gradients)
+        if norm_N is not None:
+            return torch.tensor(norm_N, dtype=torch.float64)
+        found_N: Tensor = torch.linalg.vector_norm(self._gradient_NP(), dim=1)
+        return found_N
 
-    def step(self, lr_N: Tensor, norm_N: Tensor, goes_N: Tensor, training: Training) -> None:
+    def _gradient_NP(self) -> Tensor:  # noqa: N802 - ends in its shape
+        return torch.cat([gradient.flatten(1) for gradient in self.gradients], dim=1)
+
+    def step(self, lr_N: Sequence[float], norm_N: Tensor, goes_N: Tensor, training: Training) -> None:
         """Clips each network's gradient and moves it by AdamW, then shrinks its taps; rows not in `goes_N` stay."""
-        if bool(goes_N.all()):
-            self._step(slice(None), lr_N[:, None], norm_N[:, None], training)
-        elif bool(goes_N.any()):
-            rows = goes_N.nonzero()[:, 0]
-            self._step(rows, lr_N[rows, None], norm_N[rows, None], training)
-        amount_N = torch.where(goes_N, training.tap_l1 * lr_N, torch.zeros_like(lr_N))
-        self.network.inputs.shrink(amount_N[:, None, None])
+        goes = goes_N.tolist()
+        if self._moves.table is not None:
+            for row, (lr, norm) in enumerate(zip(lr_N, norm_N.tolist(), strict=True)):
+                if goes[row]:
+                    self._moves.step(row, lr, norm, training, BETAS, EPSILON)
+        elif any(goes):
+            rows = slice(None) if all(goes) else goes_N.nonzero()[:, 0]
+            lr_N1 = torch.tensor(lr_N, device=norm_N.device)[:, None]
+            self._step(rows, lr_N1[rows], norm_N[rows, None], training)
+        amounts = [training.tap_l1 * lr if go else 0.0 for lr, go in zip(lr_N, goes, strict=True)]
+        self.network.inputs.shrink(torch.tensor(amounts, device=norm_N.device)[:, None, None])
 
     @torch.no_grad()
     def _step(self, rows: slice | Tensor, lr_M1: Tensor, norm_M1: Tensor, training: Training) -> None:
-        gradient_MP = self.gradient_NP[rows] * (training.clip / (norm_M1 + 1e-6)).clamp(max=1.0)
+        gradient_MP = self._gradient_NP()[rows] * (training.clip / (norm_M1 + 1e-6)).clamp(max=1.0)
         if isinstance(rows, slice):
             weights, mean, square = self.weights_NP, self.mean_NP, self.square_NP
         else:
             weights, mean, square = self.weights_NP[rows], self.mean_NP[rows], self.square_NP[rows]
-        self.steps_N1[rows] += 1.0
-        steps_M1 = self.steps_N1[rows]
+        self.steps_NP[rows] += 1.0
+        steps_M1 = self.steps_NP[rows, :1].double()
         weights.mul_(1.0 - lr_M1 * training.weight_decay * self.decays_P)
         mean.lerp_(gradient_MP, 1.0 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient_MP, gradient_MP, value=1.0 - BETAS[1])

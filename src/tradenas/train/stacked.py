@@ -229,7 +229,7 @@ class _Run:
             has_N = torch.tensor(present, device=loss_N.device) > 0
             finite_N = torch.isfinite(loss_N) & torch.isfinite(norm_N)
             goes_N = has_N & finite_N
-            self.stack.step(torch.tensor(lr_N, device=loss_N.device), norm_N, goes_N, training)
+            self.stack.step(lr_N, norm_N, goes_N, training)
             weight_N = batch.weight_BS.sum((1, 2)).cpu().numpy()
             goes, losses = goes_N.cpu().numpy(), loss_N.double().cpu().numpy()
             summed[goes] += (losses * weight_N)[goes]
@@ -380,7 +380,6 @@ def stream_stacked(
     most = max(span.stop - span.start for _, span in spans)
     assets = len(spans[0][0])
     outputs = [x_TF.new_empty(assets, span.stop - span.start) for _, span in spans]
-    mode = Mode(moments=moments) if moments else Mode()
     with torch.inference_mode():
         for at in range(0, most, chunk):
             size = min(chunk, most - at)
@@ -392,7 +391,7 @@ def stream_stacked(
                     lead = reach - 1 - (first - back)
                     for a, start in enumerate(starts):
                         x_NATF[row, a, lead : lead + stop - back] = x_TF[start + back : start + stop]
-            signal_NAT = network(x_NATF, {}, mode)[..., reach - 1 :]
+            signal_NAT = network(x_NATF, {}, Mode(moments=moments or None, scored=size))[..., -size:]
             for row, (_, span) in enumerate(spans):
                 stop = min(size, span.stop - span.start - at)
                 if stop > 0:
