@@ -203,11 +203,15 @@ class _Run:
         """One pass of every lane over its own rows; a lane with fewer batches than others waits for them."""
         training, lanes, num = self.training, self.lanes, len(self.lanes)
         self.stack.network.train()
-        cuts = [lane.segments.cut(rng_for(lane.job.seed, "fit", "batches", epoch)) for lane in lanes]
+        cuts = [
+            lane.segments.of_markets(*lane.segments.cut(rng_for(lane.job.seed, "fit", "batches", epoch)))
+            for lane in lanes
+        ]
         per_epoch = [lane.segments.steps(targets=training.batch) for lane in lanes]
         per_batch = max(1, training.batch // (training.segment * lanes[0].segments.assets))
         generators = tuple(torch.Generator(device=self.x_TF.device) for _ in lanes)
         summed, rows, skipped = np.zeros(num), np.zeros(num), np.zeros(num)
+        per_batch *= lanes[0].segments.assets
         for step in range(max(-(-len(first) // per_batch) for first, _ in cuts)):
             batch, present = self._batch(cuts, step * per_batch, per_batch)
             lr_N = [
@@ -260,10 +264,7 @@ class _Run:
     ) -> tuple[Batch, tuple[int, ...]]:
         """The next batch of every lane, (N, B, ...); lanes with fewer segments get some without weight."""
         length = self.training.segment
-        parts = [
-            lane.segments.of_markets(first[at : at + per_batch], covered[at : at + per_batch])
-            for lane, (first, covered) in zip(self.lanes, cuts, strict=True)
-        ]
+        parts = [(first[at : at + per_batch], covered[at : at + per_batch]) for first, covered in cuts]
         present = tuple(len(first) for first, _ in parts)
         most = max(present)
         first_NB = np.full((len(parts), most), self.reach - 1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tradenas.nn.mixture import Mixture
-from tradenas.nn.native.plan import FIELDS, Draw, Outside, Plan, Value, padded
+from tradenas.nn.native.plan import Draw, Outside, Plan, Value, padded
 from tradenas.nn.ops import Op
 from tradenas.nn.ops.conv import Conv3, Conv5, Dilated3, Separable3, Separable5
 from tradenas.nn.ops.dense import Dense, Gated, Residual
@@ -82,11 +82,12 @@ def _index(name: str, options: int, mixture: Mixture) -> int:
     return 0 if found is None and options == 1 else -1
 
 
-def lower(network: Network, key: Key, *, scored: int, kept: bool, stacked: bool) -> Plan | None:
+def lower(network: Network, key: Key, *, segments: int, scored: int, kept: bool, stacked: bool) -> Plan | None:
     """The plan of a path.
 
     Args:
         key: from `Reader.key`.
+        segments: of the batch of one network; fewer where the block is smaller.
         scored: last rows that are put out.
         kept: whether the filters' output is given.
         stacked: whether parameters have an axis of networks in front.
@@ -113,7 +114,7 @@ def lower(network: Network, key: Key, *, scored: int, kept: bool, stacked: bool)
     for _, op, _, _ in reversed(layers):
         rows.insert(0, rows[0] + op.reach)
     widest = max(padded(2 * network.inputs.features), *(padded(width) for _, _, width, _ in layers))
-    plan = Plan(scored, max(1, BLOCK // (rows[0] * widest)), stacked)
+    plan = Plan(scored, min(segments, max(1, BLOCK // (rows[0] * widest))), stacked)
     x, filters = _inputs(plan, network, rows[0], lookback, kept=kept)
     for (layer, op, width, after), last in zip(layers, rows[1:], strict=True):
         x = LOWER[type(op)](plan, op, x, width, last)
@@ -135,7 +136,7 @@ def lower(network: Network, key: Key, *, scored: int, kept: bool, stacked: bool)
 
 def _inputs(plan: Plan, network: Network, rows: int, lookback: int, *, kept: bool) -> tuple[Value, Value]:
     features = network.inputs.features
-    raw = plan.value(rows if kept else rows + lookback - 1, features)
+    raw = plan.value(rows if kept else rows + lookback - 1, features, data=features)
     plan.outside.append(Outside(plan.add("columns", None, raw, rows=raw.rows, channels=features), "block"))
     if kept:
         filtered = plan.value(rows, features)
@@ -143,8 +144,7 @@ def _inputs(plan: Plan, network: Network, rows: int, lookback: int, *, kept: boo
     else:
         longest = network.inputs.taps.shape[-1]
         filtered = plan.filtered(raw, network.inputs, "taps", rows, taps=lookback, stride=longest, back=True)
-        plan.rows[-1][FIELDS["flows"]] = 0  # data have no gradient
-    both = plan.value(rows, 2 * features)
+    both = plan.value(rows, 2 * features, data=features)
     plan.reads(plan.add("concat", raw, both, rows=rows), filtered, rows)
     return both, filtered
 

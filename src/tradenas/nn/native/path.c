@@ -16,7 +16,8 @@ typedef struct {
     int64_t w, wo, wc, wk, wn, bias, bn;    /* weights: address, strides of output, channel, tap, network */
     int64_t z, zg, zs;                      /* a second value that is read */
     int64_t outside, og, os;                /* an address outside of the arena, its strides */
-    int64_t flows, pack, rate;              /* is the gradient of x wanted; where weights are packed; bits of a dropout */
+    int64_t flows, pack, rate;              /* channels of x whose gradient is wanted, the last ones; where weights are
+                                               packed; bits of a dropout */
 } step_t;
 
 typedef struct {
@@ -65,18 +66,19 @@ static void pack(const step_t *s, int64_t n, float *to) {
     }
 }
 
-/* Backward: zeros for the gradients in the order of `pack`, then, of products, (taps, outputs, channels padded). */
+/* Backward: zeros for the gradients in the order of `pack`, then, of products, (taps, outputs, channels padded) of those
+   channels whose gradient is wanted. */
 static void pack_back(const step_t *s, int64_t n, float *to) {
-    int64_t cp = tn_pad(s->channels), op = tn_pad(s->outputs);
+    int64_t cp = tn_pad(s->channels), op = tn_pad(s->outputs), fp = tn_pad(s->flows), skip = s->channels - s->flows;
     const float *w = weights_of(s, n);
     switch (s->kind) {
     case CONV:
-        memset(to, 0, sizeof(float) * (packed(s) + op + s->taps * s->outputs * cp));
+        memset(to, 0, sizeof(float) * (packed(s) + op + s->taps * s->outputs * fp));
         to += packed(s) + op;
         for (int64_t k = 0; k < s->taps; k++)
             for (int64_t o = 0; o < s->outputs; o++)
-                for (int64_t c = 0; c < s->channels; c++)
-                    to[(k * s->outputs + o) * cp + c] = w[o * s->wo + c * s->wc + k * s->wk];
+                for (int64_t c = 0; c < s->flows; c++)
+                    to[(k * s->outputs + o) * fp + c] = w[o * s->wo + (skip + c) * s->wc + k * s->wk];
         break;
     case TAPS:
         memset(to, 0, sizeof(float) * s->taps * cp);
@@ -312,6 +314,7 @@ static void backward_step(const step_t *s, const block_t *block, int64_t segment
                             grads + s->x + b * s->xg + k * s->step * s->xs, s->xs, s->rows, 1);
         break;
     case CONV: {
+        int64_t fp = tn_pad(s->flows), skip = s->channels - s->flows;
         float *bias = weights + packed(s), *back = bias + op;
         for (int64_t b = 0; b < block->many; b++) {
             const float *d = grads + s->y + b * s->yg;
@@ -323,8 +326,8 @@ static void backward_step(const step_t *s, const block_t *block, int64_t segment
             tn_outer(arena + s->x + b * s->xg, s->xs, s->taps, s->step, s->channels, d, s->ys, s->outputs, weights, op,
                      s->rows);
             for (int64_t k = 0; s->flows && k < s->taps; k++)
-                tn_product(d, s->ys, 1, 0, s->outputs, back + k * s->outputs * cp, cp, s->channels, 0,
-                           grads + s->x + b * s->xg + k * s->step * s->xs, s->xs, s->rows, 1);
+                tn_product(d, s->ys, 1, 0, s->outputs, back + k * s->outputs * fp, fp, s->flows, 0,
+                           grads + s->x + skip + b * s->xg + k * s->step * s->xs, s->xs, s->rows, 1);
         }
         break;
     }

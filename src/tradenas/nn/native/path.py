@@ -171,10 +171,10 @@ def run_path(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> T
     path, plans = known.reader.key(mixture), known.plans
     if path is None:
         return None
-    kept = mode.kept is not None
-    key = (path, mode.scored, kept, stacked)
+    kept, segments = mode.kept is not None, x_BTF.shape[-3]
+    key = (path, segments, mode.scored, kept, stacked)
     if key not in plans:
-        plans[key] = lower(network, path, scored=mode.scored, kept=kept, stacked=stacked)
+        plans[key] = lower(network, path, segments=segments, scored=mode.scored, kept=kept, stacked=stacked)
         if len(plans) > PLANS:
             plans.popitem(last=False)
     plan = plans[key]

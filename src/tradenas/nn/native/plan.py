@@ -38,11 +38,16 @@ def padded(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Value:
-    """Rows of channels in the arena of one block: (segments, rows, channels), from `offset` floats on."""
+    """Rows of channels in the arena of one block: (segments, rows, channels), from `offset` floats on.
+
+    Attributes:
+        data: channels at the front that no weight has made, and whose gradient nobody wants.
+    """
 
     offset: int
     rows: int
     channels: int
+    data: int = 0
 
     @property
     def stride(self) -> int:
@@ -112,16 +117,17 @@ class Plan:
     needs: int = 0
     table: IntArray = field(default_factory=lambda: np.empty((0, len(FIELDS)), np.int64))
 
-    def value(self, rows: int, channels: int) -> Value:
-        made = Value(self.size, rows, channels)
+    def value(self, rows: int, channels: int, *, data: int = 0) -> Value:
+        made = Value(self.size, rows, channels, data)
         self.size += self.many * rows * made.stride
         return made
 
     def add(self, kind: str, x: Value | None, y: Value | None, *, rows: int, reach: int = 0, **more: int) -> int:
         """Appends a step that writes the last `rows` rows of y; returns which it is."""
         row = [0] * len(FIELDS)
-        row[FIELDS["kind"]], row[FIELDS["rows"]], row[FIELDS["flows"]] = KINDS[kind], rows, 1
+        row[FIELDS["kind"]], row[FIELDS["rows"]] = KINDS[kind], rows
         if x is not None:
+            row[FIELDS["flows"]] = x.channels - x.data
             row[2:6] = [x.latest(rows + reach), x.rows * x.stride, x.stride, x.channels]
         if y is not None:
             row[6:10] = [y.latest(rows), y.rows * y.stride, y.stride, y.channels]
