@@ -13,13 +13,13 @@ from tradenas.errors import ConfigError, DivergedError
 from tradenas.nn import Layout, Network
 from tradenas.nn.bank import filter_bank
 from tradenas.nn.native import available, off
-from tradenas.space import CHAIN_OPS, Chain
+from tradenas.space import CHAIN_OPS, Cell, Chain
 from tradenas.splits import Span
 from tradenas.train import stacked as stacking
 from tradenas.train.fit import fit
 from tradenas.train.loop import Training
 from tradenas.train.panel import Panel, features_of
-from tradenas.train.stacked import Job, fit_stacked
+from tradenas.train.stacked import Job, fit_stacked, pays
 from tradenas.trials.split_jobs import taught
 from train.datasets import make_dataset
 
@@ -207,6 +207,31 @@ def test_one_that_diverges_leaves_the_others_alone():
     calm = [job for i, job in enumerate(wanted) if i != 1]
     alone = [fit(template, a, job.data, job.train, training=TRAINING, seed=job.seed) for job in calm]
     assert_same(alone, [one for i, one in enumerate(stacked) if i != 1], calm)
+
+
+def test_cells_as_a_stack():
+    space = Cell(cells=(2,), nodes=2, widths=(4,), ops=("skip", "dense", "conv3", "ema4"), norms=("layer",),
+                 dropouts=(0.3,), lookbacks=(3,)).space()  # fmt: skip
+    a = space.sample(np.random.default_rng(0))
+    assert len({picked for name, picked in a.items() if name.endswith("/op")}) > 2
+    one, other = (make_dataset(rows=900, features=3, transforms=("zscore",), planted="feature", seed=n) for n in (0, 5))
+    wanted = jobs(one, other)
+    template = Network(space, Layout(groups=("returns",) * 3, transforms=("zscore",)))
+    alone = [fit(template, a, job.data, job.train, training=TRAINING, seed=job.seed) for job in wanted]
+    assert_same(alone, fit_stacked(template, a, wanted, training=TRAINING), wanted)
+
+
+def test_networks_that_are_mostly_products_have_a_core_each():
+    def wide(width, batch):
+        return pays({"layer0/op": "conv3", "layer0/width": 8, "layer1/op": "dense", "layer1/width": width}, batch=batch)
+
+    assert [wide(width, 1024) for width in (16, 32, 64)] == [True, True, False]
+    assert wide(64, 256)
+    assert not wide(32, 4096)
+    assert pays({"cell/width": 16, "cell/edge0-2/op": "conv3"}, batch=1024)
+    assert not pays({"cell/width": 64, "cell/edge0-2/op": "conv3"}, batch=1024)
+    assert not pays({"cell/width": 16, "cell/edge0-2/op": "gru"}, batch=1024)
+    assert not pays({"layer0/width": 8, "layer0/op": "market"}, batch=1024)
 
 
 def test_recurrent_ops_go_one_by_one():

@@ -32,7 +32,12 @@ from tradenas.train.stack import Stack
 from tradenas.train.stream import CHUNK, measure
 from tradenas.typing import FloatArray, IntArray
 
-__all__ = ["Job", "can_stack", "fit_stacked", "stackable", "stream_stacked"]
+__all__ = ["Job", "can_stack", "fit_stacked", "pays", "stackable", "stream_stacked"]
+
+#: Targets in a step times squared channels, from which on a step is products, and a stack saves no calls worth saving.
+#: One by one over together, 3 and 8 networks of a chain in compiled code (CPU time, docs/results/speed.md): 1.6 and 2.3
+#: for 16 channels, 1.4 and 1.8 for 32, 1.2 and 1.1 for 64, 1.0 and 1.0 for 128, with 1,024 targets.
+ARITHMETIC = 1024 * 64**2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,6 +59,16 @@ def can_stack(architecture: Mapping[str, Any]) -> bool:
     """The same of an architecture that is not built: where this says no, its networks go one by one."""
     kinds = [OPS[picked] for picked in architecture.values() if isinstance(picked, str) and picked in OPS]
     return all(kind.stackable and not issubclass(kind, CrossAsset) for kind in kinds)
+
+
+def pays(architecture: Mapping[str, Any], *, batch: int) -> bool:
+    """Whether a stack of such networks saves so much of a core that they should not rather have a core each.
+
+    Args:
+        batch: targets in a step.
+    """
+    widest = max((int(picked) for name, picked in architecture.items() if name.endswith("/width")), default=1)
+    return can_stack(architecture) and batch * widest**2 < ARITHMETIC
 
 
 def fit_stacked(

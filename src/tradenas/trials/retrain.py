@@ -25,7 +25,7 @@ from tradenas.train.loss import Objective
 from tradenas.train.panel import Market
 from tradenas.train.portfolio import volatility_of
 from tradenas.train.stacked import Job as Lesson
-from tradenas.train.stacked import can_stack, fit_stacked
+from tradenas.train.stacked import fit_stacked, pays
 from tradenas.train.store import load_dataset
 from tradenas.trials.baselines import BASELINES, fit_forecast, scorer, tune
 from tradenas.trials.jobs import JOBS, JobSpec, find_input
@@ -93,8 +93,9 @@ def train_together(
 
 
 def as_one_of(params: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
-    """What jobs of one stack have in common: these params; None for a network that does not stack."""
-    return {name: params.get(name) for name in names} if can_stack(params["architecture"]) else None
+    """What jobs of one stack have in common: these params; None for a network that had better be alone."""
+    together = pays(params["architecture"], batch=params["training"]["batch"])
+    return {name: params.get(name) for name in names} if together else None
 
 
 def train_networks(specs: Sequence[JobSpec], folder: Path) -> list[Trained | DivergedError]:
