@@ -28,6 +28,7 @@ KINDS = {
     "loss": "CPU to equal validation loss, segments against windows",
     "step": "a supernet's training step against its matrix products",
     "cells": "a DARTS step against the authors' and against its convolutions",
+    "bf16": "trainings in bf16 by the table of this machine",
     "retrain": "networks of one shape against sequential PyTorch",
     "study": "the large study: minutes and memory",
     "tpe": "a whole search against Optuna's TPE",

@@ -124,7 +124,8 @@ def test_changes_reach_any_depth_and_are_checked():
      {"features.window": 30}, {"features.indicators": ["log_return_1"]}, {"target.horizon": 2}, {"target.delay": 2},
      {"zones.valid": 0.3}, {"zones.embargo": 50}, {"space.widths": [4]}, {"search.num_ranked": 11},
      {"search.training.lr": 1e-4}, {"trials.top_k": 1}, {"trials.reps": 200}, {"trials.training.epochs": 3},
-     {"rule.band": 0.7}, {"costs.slippage_bps": 2.0}, {"runner.threads": 2}, {"data.repairs.allow_gaps": True}],
+     {"rule.band": 0.7}, {"costs.slippage_bps": 2.0}, {"runner.threads": 2}, {"data.repairs.allow_gaps": True},
+     {"trials.training.bf16": True}],
     ids=str,
 )  # fmt: skip
 def test_the_digest_changes_with_whatever_decides(change):

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tradenas.nn import half
+from tradenas.nn.half import Product
 from tradenas.nn.precision import Precision
 from tradenas.nn.shifted import MANY, shifted_products
 from tradenas.space import Choice
@@ -89,6 +91,12 @@ class ElasticLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in))
         self.bias = nn.Parameter(torch.empty(c_out)) if bias else None
         self.gain = gain
+        self.bf16 = False
+
+    @property
+    def product(self) -> Product:
+        """Its shape."""
+        return Product(self.weight.shape[-1], self.weight.shape[-2], 1)
 
     def reset(self, generator: torch.Generator) -> None:
         uniform(self.weight, self.weight.shape[1], generator, self.gain)
@@ -105,6 +113,8 @@ class ElasticLinear(nn.Module):
             bias = None if bias is None else precision.bias(bias)
         if stacked:
             return gate(batched(x_BTC, weight.transpose(1, 2), bias), width)
+        if self.bf16:
+            return gate(half.linear(x_BTC, weight, bias), width)
         return gate(F.linear(x_BTC, weight, bias), width)
 
     def count(self, c_in: int, width: int) -> Count:
@@ -132,6 +142,12 @@ class ElasticConv(nn.Module):
         self.kernel, self.dilation, self.depthwise, self.gain = kernel, dilation, depthwise, gain
         self.weight = nn.Parameter(torch.empty(c_out, 1 if depthwise else c_in, 1, kernel))
         self.bias = None if depthwise else nn.Parameter(torch.empty(c_out))
+        self.bf16 = False
+
+    @property
+    def product(self) -> Product | None:
+        """Its shape; None for one that only scales."""
+        return None if self.depthwise else Product(self.weight.shape[-3], self.weight.shape[-4], self.kernel)
 
     @property
     def reach(self) -> int:
@@ -154,6 +170,8 @@ class ElasticConv(nn.Module):
             bias = None if bias is None else precision.bias(bias)
         if stacked:
             return self._stacked(x_BTC, width, weight, bias)
+        if self.bf16:
+            return gate(half.conv(x_BTC, weight, bias, dilation=self.dilation), width)
         x_BC1T = F.pad(x_BTC, (0, 0, self.reach, 0)).transpose(1, 2).unsqueeze(2)
         y_BC1T = F.conv2d(
             x_BC1T,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from tradenas.errors import ArchitectureError, SpaceError
 from tradenas.nn.cells import CellStack
-from tradenas.nn.elastic import Count, ElasticLinear, opened, width_of
+from tradenas.nn.elastic import Count, ElasticConv, ElasticLinear, opened, width_of
+from tradenas.nn.half import GAIN, HalfTable
 from tradenas.nn.inputs import Inputs, Layout
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import EVAL, Mode, Moments
@@ -69,6 +70,7 @@ class Network(nn.Module):
         self.depth = space["cells" if "cells" in space else "depth"]
         self.inputs = Inputs(space, layout)
         quant = [c.options for c in space.choices if c.name.startswith(QUANT)]
+        self.bf16 = False
         self.exact = all(options in ((EXACT,), ("0.0",), (0.0,)) for options in quant)
         channels = 2 * self.inputs.features
         self.layers = nn.ModuleList()
@@ -105,7 +107,7 @@ class Network(nn.Module):
                 expected=f"a multiple of its {self.layout.assets} assets",
                 fix="pass the same rows of every asset, row b * assets + a being asset a",
             )
-        compiled_BT = run_path(self, x_BTF, mixture, mode)
+        compiled_BT = None if self.bf16 else run_path(self, x_BTF, mixture, mode)
         if compiled_BT is not None:
             return compiled_BT
         which = weighting(self.depth, mixture)
@@ -183,6 +185,18 @@ class Network(nn.Module):
             own[name] = part[tuple(slice(0, n) for n in tensor.shape)].clone()
         small.load_state_dict(own)
         return small
+
+    def halve(self, table: HalfTable | None, *, rows: int = 0) -> None:
+        """Computes layers in bf16 from now on, where a table says that it is worth it; None: all in float32 again.
+
+        Args:
+            rows: that a layer computes at once.
+        """
+        layers = [m for m in self.modules() if isinstance(m, ElasticConv | ElasticLinear)]
+        products = {m: m.product for m in layers if m.product is not None}
+        self.bf16 = table is not None and self.exact and table.worth(list(products.values()), rows)
+        for layer, product in products.items():
+            layer.bf16 = self.bf16 and table is not None and table.gain(product, rows) >= GAIN
 
     def _kept(self, small: Network) -> dict[str, dict[int, Tensor]]:
         """For each tensor with an axis of inputs: which entries of it a network with fewer inputs keeps.

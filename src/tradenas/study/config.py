@@ -192,6 +192,10 @@ class StudyConfig:
         for section, key in [*unasked, ("trials", "width")]:
             if not decisive[section][key]:  # what is not asked for changes no number
                 del decisive[section][key]
+        for section in ("search", "trials"):
+            training = decisive[section].get("training", {})
+            if not training.get("bf16", True):
+                del training["bf16"]
         if not self.trials.paths.groups:
             del decisive["trials"]["paths"]
         if not self.data.symbols:

@@ -68,8 +68,10 @@ class RunFolder:
             FolderError: something changed since the run began.
         """
         began, now = read_json(self.environment), environment(config, "")
-        decisive = ("tradenas", "python", "torch", "numpy", "packages", "platform", "cpu", "threads")
-        changed = [f"{key}: {began.get(key)} then, {now[key]} now" for key in decisive if began.get(key) != now[key]]
+        decisive = ("tradenas", "python", "torch", "numpy", "packages", "platform", "cpu", "threads", "bf16")
+        changed = [
+            f"{key}: {began.get(key)} then, {now.get(key)} now" for key in decisive if began.get(key) != now.get(key)
+        ]
         if not changed:
             return
         if not allow:
@@ -186,4 +188,14 @@ def environment(config: StudyConfig, command: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": config.runner.threads,
         "command": command,
+        **_bf16(config),
     }
+
+
+def _bf16(config: StudyConfig) -> dict[str, str]:
+    """Which shapes learn in bf16, where trainings do; measured here, before there are workers."""
+    if not any(getattr(s.training, "bf16", False) for s in (config.search, config.trials) if hasattr(s, "training")):
+        return {}
+    from tradenas.nn.half import half_table
+
+    return {"bf16": half_table(config.runner.threads).digest}

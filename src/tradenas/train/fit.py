@@ -11,6 +11,7 @@ import torch
 
 from tradenas.errors import DivergedError
 from tradenas.nn import Moments, Network
+from tradenas.nn.half import half_table
 from tradenas.space import Architecture
 from tradenas.splits import Span, holdout
 from tradenas.train.loop import Training, optimizer_for, train_epoch
@@ -97,8 +98,11 @@ def fit(
     best, best_epoch, best_weights = math.inf, training.epochs - 1, None
     moments_from = Span(max(learn.start, learn.stop - MOMENT_ROWS), learn.stop)
     batch_norm = "batch" in architecture.values()
+    half = half_table(torch.get_num_threads()) if training.bf16 else None
     for epoch in range(training.epochs):
+        network.halve(half, rows=training.batch)
         log = train_epoch(network, optimizer, segments, objective, training, epoch=epoch, seed=seed, stream="fit")
+        network.halve(None)
         if valid is not None:
             moments = measure(network, segments.x, {}, moments_from, reach=reach) if batch_norm else None
             output = stream(network, segments.x, {}, valid, reach=reach, moments=moments)

@@ -81,8 +81,8 @@ def fit_stacked(
 ) -> list[Fitted | DivergedError]:
     """Trains one architecture once for each job, all together; equal to `fit` job by job up to rounding.
 
-    Of panels the rows of all markets are a network's batch, as in `fit`.  A single job, and an architecture with an op
-    that is recurrent or mixes markets, go through `fit` one by one.
+    Of panels the rows of all markets are a network's batch, as in `fit`.  A single job, an architecture with an op that
+    is recurrent or mixes markets, and a training in bf16 go through `fit` one by one.
 
     Returns:
         For each job what `fit` would have given, or the error it would have raised: one network that diverges must
@@ -95,7 +95,7 @@ def fit_stacked(
     if len(kinds) != 1:
         raise ConfigError("fit_stacked.jobs", got=f"{len(kinds)} kinds of target and table", expected="one")
     networks = [template.standalone(architecture, seed=job.seed).to(device) for job in jobs]
-    if len(jobs) == 1 or not stackable(networks[0]):
+    if len(jobs) == 1 or training.bf16 or not stackable(networks[0]):
         return [_alone(template, architecture, job, training, device) for job in jobs]
     run = _Run(architecture, jobs, networks, training, device)
     for epoch in range(training.epochs):

@@ -41,8 +41,11 @@ WEIGHTS = "weights.safetensors"
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """A settings dataclass as JSON values."""
-    return asdict(settings)
+    """A settings dataclass as JSON values; what is not asked for makes no other job of it."""
+    values = asdict(settings)
+    if isinstance(settings, Training) and not settings.bf16:
+        del values["bf16"]
+    return values
 
 
 def _blueprint(settings: Mapping[str, Any]) -> Blueprint:
