@@ -31,12 +31,14 @@ from tradenas.nn import Layout, Mixture, Mode, Network
 from tradenas.nn.elastic import Width
 from tradenas.nn.merge import Kernels, Merge
 from tradenas.nn.mixture import Weighting
+from tradenas.nn.native import off
 from tradenas.nn.slot import Branch, Mix, weighted_sum
 from tradenas.search.methods.pcdarts import Partial
 from tradenas.search.parts.bilevel import WeightStep, first_order, network_loss, second_order
 from tradenas.search.parts.relaxation import alphas_for, softmax
 from tradenas.space import Cell
 from tradenas.train.loss import Objective
+from tradenas.train.moves import clipped, forget
 from tradenas.train.segments import Batch
 
 FEATURES, SEGMENT, SEGMENTS = 12, 64, 16
@@ -77,8 +79,9 @@ class Search:
         self.train, self.valid = batch(), batch()
         learnt = [c for c in self.space.choices if c.take == 1 and len(c.options) > 1]
         self.alphas = {n: a.requires_grad_() for n, a in alphas_for(learnt, seed=seed).items()}
-        self.optimizer = torch.optim.SGD(self.network.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
-        self.alpha_optimizer = torch.optim.Adam(list(self.alphas.values()), 3e-4, betas=(0.5, 0.999))
+        self.weights = dict(self.network.named_parameters())
+        self.optimizer = torch.optim.SGD(self.network.parameters(), 0.025, momentum=0.9, weight_decay=3e-4, fused=True)
+        self.alpha_optimizer = torch.optim.Adam(list(self.alphas.values()), 3e-4, betas=(0.5, 0.999), fused=True)
         self.ways = {c.name: torch.ones(len(c.options)) for c in self.space.choices if c.take > 1}
         self.objective = Objective(kind="regression")
 
@@ -92,16 +95,16 @@ class Search:
 
     def forward_backward(self, mixture: Mixture) -> None:
         """The weights' gradients under a mixture; no step."""
-        self.optimizer.zero_grad(set_to_none=True)
+        forget(self.weights.values())
         self.loss(mixture).backward()
 
     def weight_step(self) -> None:
         self.forward_backward({n: w.detach() for n, w in self.mixture().items()})
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, foreach=True)
+        clipped(self.weights.values(), 1.0)
         self.optimizer.step()
 
     def alpha_step(self, order: str) -> None:
-        weights = dict(self.network.named_parameters())
+        weights = self.weights
         train, valid = (
             network_loss(self.network, batch, self.objective, self.mixture, seed=0)
             for batch in (self.train, self.valid)
@@ -293,7 +296,7 @@ def products(search: Search) -> Callable[[], None]:
         made.append((torch.randn(x_BTC.shape[0] * rows, w.shape[1]), w, torch.randn(x_BTC.shape[0] * rows, len(w))))
         return own(self, x_BTC, kernels, width, rows)
 
-    with mock.patch.object(Merge, "run", noting), torch.no_grad():
+    with off(), mock.patch.object(Merge, "run", noting), torch.no_grad():
         search.loss(search.mixture())
     outs = [tuple(torch.empty_like(t) for t in each) for each in made]
 

@@ -15,7 +15,7 @@ from tradenas.nn.half import GAIN, HalfTable
 from tradenas.nn.inputs import Inputs, Layout
 from tradenas.nn.mixture import Mixture, weighting
 from tradenas.nn.mode import EVAL, Mode, Moments
-from tradenas.nn.native import run_path
+from tradenas.nn.native import run_cells, run_path
 from tradenas.nn.precision import Precision
 from tradenas.nn.slot import Layer, Mix, weighted_sum
 from tradenas.seeds import seed_for
@@ -107,7 +107,8 @@ class Network(nn.Module):
                 expected=f"a multiple of its {self.layout.assets} assets",
                 fix="pass the same rows of every asset, row b * assets + a being asset a",
             )
-        compiled_BT = None if self.bf16 else run_path(self, x_BTF, mixture, mode)
+        run = run_path if self.stack is None else run_cells
+        compiled_BT = None if self.bf16 else run(self, x_BTF, mixture, mode)
         if compiled_BT is not None:
             return compiled_BT
         which = weighting(self.depth, mixture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tradenas.nn.native.build import available, compiled, off
+from tradenas.nn.native.cells import run_cells
 from tradenas.nn.native.path import run_path
 
-__all__ = ["available", "compiled", "off", "run_path"]
+__all__ = ["available", "compiled", "off", "run_cells", "run_path"]

@@ -26,11 +26,11 @@ static inline tn_int tn_pad(tn_int n) { return (n + V - 1) / V * V; }
 
 #if defined(__AVX512F__)
 #define TN_TILES(ONE) ONE(14, 1) ONE(12, 2) ONE(8, 3) ONE(6, 4)
-static const tn_int TN_ROWS[5] = {0, 14, 12, 8, 6};
+static const tn_int TN_ROWS[5] = {0, 14, 12, 8, 6}, TN_OUTER_ROWS[5] = {0, 16, 8, 8, 6}; /* channels come by sixteens */
 #define TN_WIDEST 4
 #else
 #define TN_TILES(ONE) ONE(6, 1) ONE(3, 2)
-static const tn_int TN_ROWS[5] = {0, 6, 3, 0, 0};
+static const tn_int TN_ROWS[5] = {0, 6, 3, 0, 0}, TN_OUTER_ROWS[5] = {0, 6, 3, 0, 0};
 #define TN_WIDEST 2
 #endif
 
@@ -80,7 +80,7 @@ TN_LAST(3) TN_LAST(4)
 #endif
 TN_BOTH(4, 1) TN_BOTH(4, 2)
 #if TN_WIDEST > 2
-TN_BOTH(4, 3) TN_BOTH(4, 4)
+TN_BOTH(4, 3) TN_BOTH(4, 4) TN_OUTER(16, 1) TN_OUTER(8, 2)
 #endif
 #define TN_WIDTHS(CALL, at) at == 1 ? CALL(1) : at == 2 ? CALL(2) : at == 3 ? CALL(3) : CALL(4)
 
@@ -91,7 +91,7 @@ typedef void (*tn_outer_tile)(const float *, tn_int, const float *, tn_int, tn_i
 static const tn_product_tile TN_P[5] = {0, tn_product_14_1, tn_product_12_2, tn_product_8_3, tn_product_6_4},
                              TN_P4[5] = {0, tn_product_4_1, tn_product_4_2, tn_product_4_3, tn_product_4_4},
                              TN_P1[5] = {0, tn_product_1_1, tn_product_1_2, tn_product_1_3, tn_product_1_4};
-static const tn_outer_tile TN_O[5] = {0, tn_outer_14_1, tn_outer_12_2, tn_outer_8_3, tn_outer_6_4},
+static const tn_outer_tile TN_O[5] = {0, tn_outer_16_1, tn_outer_8_2, tn_outer_8_3, tn_outer_6_4},
                            TN_O4[5] = {0, tn_outer_4_1, tn_outer_4_2, tn_outer_4_3, tn_outer_4_4},
                            TN_O1[5] = {0, tn_outer_1_1, tn_outer_1_2, tn_outer_1_3, tn_outer_1_4};
 #else
@@ -128,7 +128,7 @@ static void tn_outer(const float *x, tn_int xs, tn_int taps, tn_int step, tn_int
             for (tn_int o = 0; o < outputs;) {
                 tn_int wide = (tn_pad(outputs) - o) / V, tile, c = 0;
                 wide = wide > TN_WIDEST ? (wide == TN_WIDEST + 1 && TN_WIDEST == 4 ? 3 : TN_WIDEST) : wide;
-                tile = TN_ROWS[wide];
+                tile = TN_OUTER_ROWS[wide];
                 const float *xk = x + (t + k * step) * xs, *dt = d + t * ds + o;
                 float *gk = g + k * channels * gs + o;
                 for (; c + tile <= channels; c += tile) TN_O[wide](xk + c, xs, dt, ds, some, gk + c * gs, gs);

@@ -18,6 +18,7 @@ from torch import Tensor
 from tradenas.nn.activations import channel_draws
 from tradenas.nn.mixture import Mixture
 from tradenas.nn.mode import Mode
+from tradenas.nn.native.arena import Arena
 from tradenas.nn.native.build import available, library
 from tradenas.nn.native.lower import Reader, lower
 from tradenas.nn.native.plan import FIELDS, Plan
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_path"]
 
-#: Plans kept for each network, the latest ones, and memory kept for the next calls.
-PLANS, KEPT_BYTES = 256, 256 * 2**20
+#: Plans kept for each network, the latest ones.
+PLANS = 256
 W, OUTSIDE, WN, BN = FIELDS["w"], FIELDS["outside"], FIELDS["wn"], FIELDS["bn"]
 PLACES = {"w": (FIELDS["w"], FIELDS["wn"], 0), "bias": (FIELDS["bias"], FIELDS["bn"], 2)}
 
@@ -43,29 +44,6 @@ class _Known:
 
 
 _known: WeakKeyDictionary[Network, _Known] = WeakKeyDictionary()
-_free: dict[int, list[Tensor]] = {}
-_held = 0
-
-
-class _Arena:
-    """Memory of one call, given back for the next one when nobody needs it any more."""
-
-    def __init__(self, floats: int) -> None:
-        global _held  # noqa: PLW0603
-        waiting = _free.get(floats)
-        if waiting:
-            self.memory = waiting.pop()
-            _held -= 4 * floats
-        else:
-            with torch.inference_mode(mode=False):
-                self.memory = torch.empty(floats)
-
-    def __del__(self) -> None:
-        global _held  # noqa: PLW0603
-        floats = len(self.memory)
-        if _held + 4 * floats <= KEPT_BYTES:
-            _free.setdefault(floats, []).append(self.memory)
-            _held += 4 * floats
 
 
 class _Call:
@@ -92,7 +70,7 @@ class _Call:
             drawn = channel_draws(self.lead, draw.channels, mode, given["block"])
             self.table[draw.step, OUTSIDE] = drawn.data_ptr()
             self.given.append(drawn)
-        self.arena = _Arena(networks * self.blocks * plan.size + plan.spare)
+        self.arena = Arena(networks * self.blocks * plan.size + plan.spare)
 
     def weights(self) -> list[Tensor]:
         return [weight.now() for weight in self.plan.weights]
@@ -104,7 +82,7 @@ class _Call:
             table[weight.step, place] = tensor.data_ptr() + 4 * weight.begins
             table[weight.step, network] = tensor.stride(0) if plan.stacked else 0
         signal = torch.empty(*self.lead, plan.scored)
-        memory = self.arena.memory.data_ptr()
+        memory = self.arena.address
         _library().tn_forward(
             _address(table), len(table), self.networks, self.lead[-1], plan.many, memory, plan.size,
             memory + 4 * self.networks * self.blocks * plan.size, signal.data_ptr(), plan.scored,
@@ -118,8 +96,8 @@ class _Call:
             at = PLACES[weight.place][2]
             to[weight.step, at] = grad.data_ptr() + 4 * weight.begins
             to[weight.step, at + 1] = grad.stride(0) if plan.stacked else 0
-        work = _Arena(plan.size + plan.spare)
-        memory, values = work.memory.data_ptr(), self.arena.memory.data_ptr()
+        work = Arena(plan.size + plan.spare)
+        memory, values = work.address, self.arena.address
         g_signal = g_signal.contiguous()
         _library().tn_backward(
             _address(self.table), len(self.table), self.networks, self.lead[-1], plan.many, values, plan.size,

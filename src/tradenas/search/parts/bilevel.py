@@ -18,15 +18,16 @@ pass leaves a trace in batch norms either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from tradenas.errors import ConfigError
-from tradenas.nn import Mixture, Mode, Network
+from tradenas.nn import Mixture, Mode, Network, weighing
+from tradenas.nn.native import off
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch
 
@@ -159,7 +160,8 @@ def second_order(
     """
     _apart(weights, alphas)
     w, a, exact = _leaves(weights), _leaves(alphas), product == "exact"
-    train = loss_train(w, a)
+    with off() if exact else nullcontext():  # compiled passes have one derivative
+        train = loss_train(w, a)
     dw = _gradients(train, w, graph=exact)
     after = _leaves(step.moved(w, dw))
     valid = loss_valid(after, a)
@@ -214,7 +216,8 @@ def network_loss(
         generator = torch.Generator(device=batch.x_BTF.device)
         generator.manual_seed(seed)
         mode = Mode(training=True, generator=generator, scored=scored)
-        signal_BT: Tensor = functional_call(network, dict(weights), (batch.x_BTF, relax(alphas), mode))
+        with weighing(network, weights):
+            signal_BT: Tensor = network(batch.x_BTF, relax(alphas), mode)
         return objective.loss(signal_BT[:, -scored:], batch.y_BS, batch.weight_BS)
 
     return loss

@@ -130,7 +130,7 @@ class Differentiable(OneShot):
         if self.optimizer_kind == "adamw":
             return ours
         groups = [{"params": g["params"], "weight_decay": g["weight_decay"]} for g in ours.param_groups]
-        return torch.optim.SGD(groups, lr=self.training.lr, momentum=self.momentum)
+        return torch.optim.SGD(groups, lr=self.training.lr, momentum=self.momentum, fused=True)
 
     def init(self, task: Task) -> AlphaState:
         state = super().init(task)
@@ -201,7 +201,7 @@ class Differentiable(OneShot):
         valid, train = (self.segments(task, network, span, objective) for span in (fold.valid, fold.train))
         later = _endless(valid, targets, seed, epoch)
         earlier = train.epoch(rng_for(seed, "supernet", "batches", epoch), targets=targets)  # as the weights see them
-        charge = self.penalty.of(network, task.price_list)
+        charge, weights = self.penalty.of(network, task.price_list), dict(network.named_parameters())
 
         def teach(step: int) -> None:
             drawn = seed_for(seed, "relax alphas", epoch, step)
@@ -212,7 +212,6 @@ class Differentiable(OneShot):
             def loss(batch: Batch, name: str) -> Callable[[Tensors, Tensors], Tensor]:
                 return network_loss(network, batch, objective, relax, seed=seed_for(seed, name, epoch, step))
 
-            weights = dict(network.named_parameters())
             upper = loss(next(later), "alpha dropout")
             if charge is not None:
                 upper = charge.on(upper, relax)

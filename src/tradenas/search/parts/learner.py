@@ -78,6 +78,7 @@ class Learner:
             lr=settings.lr,
             betas=(settings.beta1, 0.999),
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.trail: list[dict[str, Tensor]] = []
         self.measured: list[tuple[int, float]] = []

@@ -1,0 +1,495 @@
+/* A network of cells whose mixed ops merge: weights of the ops to kernels, rows to signals, and all of it backwards.
+
+   Values are (segments, rows, channels padded to 16), the last rows of a batch that scored ones hang on.  Each is the sum
+   of the links that enter it, then perhaps a norm, an activation and a mask:
+
+     CONV     a kernel of several lags, summed from the ops of an edge by their weights (`terms`); a dense map is one lag
+     TAPS     each channel by its own taps, a parameter: the filters of the inputs
+     FIXED    all channels by the same taps, which nobody learns: averages longer than any kernel
+     MAX      the largest of some rows
+     SHARE    another value times one of the mixture's weights
+     OUTSIDE  columns of a table
+
+   Lags of a kernel stand in runs of equal steps, so that one product serves a run. */
+enum { CONV, TAPS, FIXED, MAX, SHARE, OUTSIDE };
+enum { KERNEL, SEPARABLE, DIAGONAL };
+enum { NO_NORM, LAYER_NORM, BATCH_NORM };
+enum { OF_WEIGHTS = 1, OF_ALPHAS = 2 };
+#define EPSILON 1e-5f
+
+typedef struct {
+    int64_t rows, channels, u, y, g, bias, stat; /* floats from the start of the arena: before and after the norm, ... */
+    int64_t norm, act, gain, shift, mask;        /* parameters, -1 for none */
+    int64_t first, links, flows;                 /* what enters it; 0: no gradient, 1: for weights, 2: for alphas too */
+    int64_t head, sums;                          /* parameter of the head that reads it; whether its channels are a signal */
+} value_t;
+
+typedef struct {
+    int64_t kind, from, to;
+    int64_t kernel, back, taps, runs, num;       /* CONV: where it stands, and transposed; its lags, in runs */
+    int64_t alpha, param, stride, fixed, learns; /* learns: that it hangs on a weight of the mixture */
+} link_t;
+
+typedef struct {
+    int64_t kind, link, alpha;                   /* -1: weighs 1 */
+    int64_t w, begins, so, si, w2, s2, bias;     /* parameters and the strides of outputs and inputs */
+    int64_t lags, taps, fixed;                   /* where each tap goes; of DIAGONAL the taps */
+} term_t;
+
+typedef struct {
+    int64_t values, links, terms, segments, scored, chunk, head_bias, kernels, kernel_floats, back_floats, grad_floats;
+    int64_t rows_outside, stride_outside, segment_outside;
+} sizes_t;
+
+typedef struct {
+    const sizes_t *n;
+    const value_t *values;
+    const link_t *links;
+    const term_t *terms;
+    const int64_t *list;
+    const float *fixed;
+    const float *const *params;
+    const float *outside;
+    float *arena;
+} net_t;
+
+static inline float total(v16 x) {
+    float s[16];
+    STORE(s, x);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) s[i] += s[i + n];
+    return s[0];
+}
+static const float ONES[V] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static inline v16 some(const float *p, int64_t n) { /* the first n of 16, zeros behind */
+    v16 x = {0};
+    if (n >= V) return LOAD(p);
+    for (int64_t i = 0; i < n; i++) x[i] = p[i];
+    return x;
+}
+
+#define FLOWS(v) ((v)->flows > !(want & OF_WEIGHTS))
+
+/* --- kernels ------------------------------------------------------------------------------------------------------ */
+
+static float weight_of(const net_t *t, const term_t *m) { return m->alpha < 0 ? 1.0f : t->params[0][m->alpha]; }
+
+static void merge(const net_t *t) {
+    float *arena = t->arena;
+    memset(arena + t->n->kernels, 0, sizeof(float) * t->n->kernel_floats);
+    for (const term_t *m = t->terms; m < t->terms + t->n->terms; m++) {
+        const link_t *k = t->links + m->link;
+        const value_t *to = t->values + k->to;
+        int64_t in = t->values[k->from].channels, out = to->channels, op = tn_pad(out);
+        const int64_t *at = t->list + m->lags;
+        float *kernel = arena + k->kernel, a = weight_of(t, m);
+        if (m->kind == DIAGONAL) {
+            for (int64_t l = 0; l < m->taps; l++)
+                for (int64_t c = 0; c < out; c++) kernel[(at[l] * in + c) * op + c] += a * t->fixed[m->fixed + l];
+            continue;
+        }
+        const float *w = t->params[m->w] + m->begins;
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < in; i++) {
+                const float *from = w + o * m->so + i * m->si;
+                if (m->kind == KERNEL)
+                    for (int64_t l = 0; l < m->taps; l++) kernel[(at[l] * in + i) * op + o] += a * from[l];
+                else {
+                    const float *depth = t->params[m->w2] + i * m->s2;
+                    for (int64_t l = 0; l < m->taps; l++) kernel[(at[l] * in + i) * op + o] += a * *from * depth[l];
+                }
+            }
+        if (m->bias >= 0)
+            for (int64_t o = 0; o < out; o++) arena[to->bias + o] += a * t->params[m->bias][o];
+    }
+}
+
+static void turn(const net_t *t, float *back, int64_t want) { /* (taps, inputs, outputs) to (taps, outputs, inputs) */
+    memset(back, 0, sizeof(float) * t->n->back_floats);
+    for (const link_t *k = t->links; k < t->links + t->n->links; k++) {
+        if (k->kind != CONV || !FLOWS(t->values + k->from)) continue;
+        int64_t in = t->values[k->from].channels, out = t->values[k->to].channels, ip = tn_pad(in), op = tn_pad(out);
+        for (int64_t l = 0; l < k->taps; l++)
+            for (int64_t i = 0; i < in; i++) {
+                const float *from = t->arena + k->kernel + (l * in + i) * op;
+                float *to = back + k->back + l * out * ip + i;
+                for (int64_t o = 0; o < out; o++) to[o * ip] = from[o];
+            }
+    }
+}
+
+/* From the gradients of kernels, which stand as the kernels do, to those of weights and of the mixture. */
+static void unmerge(const net_t *t, const float *gk, float *const *grads, int64_t want) {
+    for (const term_t *m = t->terms; m < t->terms + t->n->terms; m++) {
+        const link_t *k = t->links + m->link;
+        const value_t *to = t->values + k->to;
+        int64_t in = t->values[k->from].channels, out = to->channels, op = tn_pad(out);
+        const int64_t *at = t->list + m->lags;
+        const float *g = gk + (k->kernel - t->n->kernels), *gb = gk + (to->bias - t->n->kernels);
+        float a = weight_of(t, m), sum = 0;
+        int wants = want & OF_WEIGHTS;
+        if (m->kind == DIAGONAL) {
+            for (int64_t l = 0; l < m->taps; l++)
+                for (int64_t c = 0; c < out; c++) sum += g[(at[l] * in + c) * op + c] * t->fixed[m->fixed + l];
+        } else if (wants || m->alpha >= 0) {
+            const float *w = t->params[m->w] + m->begins;
+            float *gw = wants ? grads[m->w] + m->begins : 0, *g2 = wants && m->w2 >= 0 ? grads[m->w2] : 0;
+            for (int64_t o = 0; o < out; o++)
+                for (int64_t i = 0; i < in; i++) {
+                    const float *from = w + o * m->so + i * m->si, *gi = g + i * op + o;
+                    float *into = gw ? gw + o * m->so + i * m->si : 0;
+                    if (m->kind == KERNEL)
+                        for (int64_t l = 0; l < m->taps; l++) {
+                            float d = gi[at[l] * in * op];
+                            sum += d * from[l];
+                            if (into) into[l] += a * d;
+                        }
+                    else {
+                        const float *depth = t->params[m->w2] + i * m->s2;
+                        float own = 0;
+                        for (int64_t l = 0; l < m->taps; l++) {
+                            float d = gi[at[l] * in * op];
+                            own += d * depth[l];
+                            if (g2) g2[i * m->s2 + l] += a * d * *from;
+                        }
+                        sum += own * *from;
+                        if (into) *into += a * own;
+                    }
+                }
+            if (m->bias >= 0)
+                for (int64_t o = 0; o < out; o++) {
+                    sum += gb[o] * t->params[m->bias][o];
+                    if (wants) grads[m->bias][o] += a * gb[o];
+                }
+        }
+        if (m->alpha >= 0 && want & OF_ALPHAS) grads[0][m->alpha] += sum;
+    }
+}
+
+/* --- forward ------------------------------------------------------------------------------------------------------ */
+
+#define ROWS_OF(v) (t->arena + (v)->y + b * (v)->rows * tn_pad((v)->channels))
+#define SUMS_OF(v) (t->arena + (v)->u + b * (v)->rows * tn_pad((v)->channels))
+
+static void enter(const net_t *t, const link_t *k, int64_t b, int first) {
+    const value_t *to = t->values + k->to, *from = t->values + k->from;
+    int64_t cp = tn_pad(to->channels), fp = tn_pad(from->channels);
+    float *u = SUMS_OF(to);
+    const float *bias = to->bias < 0 ? 0 : t->arena + to->bias, *x = 0;
+    if (first && k->kind == SHARE)
+        for (int64_t r = 0; r < to->rows; r++)
+            for (int64_t c = 0; c < cp; c++) u[r * cp + c] = bias ? bias[c] : 0.0f;
+    if (k->kind != OUTSIDE) x = ROWS_OF(from) + (from->rows - to->rows) * fp;
+    switch (k->kind) {
+    case CONV:
+        for (int64_t i = 0; i < k->num; i++) { /* first tap, its lag, taps, step */
+            const int64_t *run = t->list + k->runs + 4 * i;
+            tn_product(x - run[1] * fp, fp, run[2], run[3], from->channels,
+                       t->arena + k->kernel + run[0] * from->channels * cp, cp, to->channels, first && !i ? bias : 0, u,
+                       cp, to->rows, !(first && !i));
+        }
+        break;
+    case TAPS: /* of (channels, stride), the latest row's first */
+        for (int64_t l = 0; l < k->taps; l++)
+            for (int64_t c = 0; c < to->channels; c++)
+                t->arena[k->kernel + (k->taps - 1 - l) * cp + c] = t->params[k->param][c * k->stride + l];
+        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, t->arena + k->kernel, cp, u, cp, to->rows, 0);
+        break;
+    case FIXED:
+        for (int64_t l = 0; l < k->taps; l++)
+            for (int64_t c = 0; c < cp; c++) t->arena[k->kernel + (k->taps - 1 - l) * cp + c] = t->fixed[k->fixed + l];
+        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, t->arena + k->kernel, cp, u, cp, to->rows, 0);
+        break;
+    case MAX:
+        for (int64_t r = 0; r < to->rows; r++)
+            for (int64_t c = 0; c < cp; c += V) {
+                v16 most = LOAD(x + r * fp + c);
+                for (int64_t l = 1; l < k->taps; l++) {
+                    v16 other = LOAD(x + (r - l) * fp + c);
+                    most = tn_where(~(other <= most), other, most); /* what is not a number stays */
+                }
+                STORE(u + r * cp + c, most);
+            }
+        break;
+    case SHARE: {
+        float a = t->params[0][k->alpha];
+        for (int64_t i = 0; i < to->rows * cp; i += V) STORE(u + i, LOAD(u + i) + a * LOAD(x + i));
+        break;
+    }
+    default: /* OUTSIDE */
+        for (int64_t r = 0; r < to->rows; r++) {
+            const float *row = t->outside + b * t->n->segment_outside +
+                               (t->n->rows_outside - to->rows + r) * t->n->stride_outside;
+            for (int64_t c = 0; c < cp; c++) u[r * cp + c] = c < to->channels ? row[c] : 0.0f;
+        }
+    }
+}
+
+/* Mean and 1 / deviation of each channel over the scored rows, and what the gradient needs of them. */
+static void moments(const net_t *t, const value_t *v) {
+    int64_t cp = tn_pad(v->channels), scored = t->n->scored, segments = t->n->segments;
+    float count = (float)(scored * segments);
+    for (int64_t c = 0; c < cp; c += V) {
+        v16 sum = {0}, square = {0};
+        for (int64_t b = 0; b < segments; b++)
+            for (int64_t r = v->rows - scored; r < v->rows; r++) sum += LOAD(SUMS_OF(v) + r * cp + c);
+        sum /= count;
+        for (int64_t b = 0; b < segments; b++)
+            for (int64_t r = v->rows - scored; r < v->rows; r++) {
+                v16 x = LOAD(SUMS_OF(v) + r * cp + c) - sum;
+                square += x * x;
+            }
+        STORE(t->arena + v->stat + c, sum);
+        for (int i = 0; i < V; i++) t->arena[v->stat + cp + c + i] = 1.0f / sqrtf(square[i] / count + EPSILON);
+    }
+}
+
+/* One vector of what a row is after its norm, before the activation. */
+static inline v16 normed(v16 u, v16 mean, v16 scale, v16 gain, v16 shift) { return (u - mean) * scale * gain + shift; }
+
+static void settle(const net_t *t, const value_t *v, int64_t b) {
+    if (v->u == v->y) return;
+    int64_t cp = tn_pad(v->channels);
+    const float *u = SUMS_OF(v), *gain = v->gain < 0 ? 0 : t->params[v->gain], *shift = v->shift < 0 ? 0 : t->params[v->shift];
+    const float *mask = v->mask < 0 ? 0 : t->params[v->mask] + b * v->channels;
+    float *y = ROWS_OF(v), *stat = t->arena + v->stat + b * v->rows * 2, inverse = 1.0f / v->channels;
+    for (int64_t r = 0; r < v->rows; r++, u += cp, y += cp) {
+        v16 mean = {0}, scale = tn_all(1.0f);
+        if (v->norm == LAYER_NORM) {
+            v16 sum = {0}, square = {0};
+            for (int64_t c = 0; c < cp; c += V) sum += LOAD(u + c);
+            mean = tn_all(total(sum) * inverse);
+            for (int64_t c = 0; c < cp; c += V) {
+                v16 x = LOAD(u + c) - mean;
+                if (c + V > v->channels) x *= some(ONES, v->channels - c); /* the padding has no deviation */
+                square += x * x;
+            }
+            scale = tn_all(1.0f / sqrtf(total(square) * inverse + EPSILON));
+            stat[2 * r] = mean[0], stat[2 * r + 1] = scale[0];
+        }
+        for (int64_t c = 0; c < cp; c += V) {
+            int64_t left = v->channels - c;
+            if (v->norm == BATCH_NORM) mean = LOAD(t->arena + v->stat + c), scale = LOAD(t->arena + v->stat + cp + c);
+            v16 x = LOAD(u + c);
+            if (v->norm) x = normed(x, mean, scale, some(gain + c, left), some(shift + c, left));
+            if (v->act >= 0) x = tn_activation(v->act, x);
+            if (mask) x *= some(mask + c, left);
+            else if (left < V) x *= some(ONES, left); /* an activation of 0 may be more */
+            STORE(y + c, x);
+        }
+    }
+}
+
+static void signals(const net_t *t, float *signal, int64_t b) {
+    int64_t scored = t->n->scored;
+    signal += b * scored;
+    for (int64_t r = 0; r < scored; r++) signal[r] = t->n->head_bias < 0 ? 0.0f : *t->params[t->n->head_bias];
+    for (const value_t *v = t->values; v < t->values + t->n->values; v++) {
+        if (v->head < 0 && !v->sums) continue;
+        int64_t cp = tn_pad(v->channels);
+        const float *y = ROWS_OF(v) + (v->rows - scored) * cp, *w = v->head < 0 ? 0 : t->params[v->head];
+        for (int64_t r = 0; r < scored; r++, y += cp) {
+            v16 sum = {0};
+            for (int64_t c = 0; c < cp; c += V)
+                if (w) sum += LOAD(y + c) * some(w + c, v->channels - c);
+                else sum += some(y + c, v->channels - c);
+            signal[r] += total(sum);
+        }
+    }
+}
+
+void tn_cells_forward(const net_t *t, float *signal) {
+    merge(t);
+    for (int64_t b0 = 0; b0 < t->n->segments; b0 += t->n->chunk) {
+        for (const value_t *v = t->values; v < t->values + t->n->values; v++) {
+            for (int64_t b = b0; b < b0 + t->n->chunk; b++)
+                for (int64_t i = 0; i < v->links; i++) enter(t, t->links + v->first + i, b, i == 0);
+            if (v->norm == BATCH_NORM) moments(t, v);
+            for (int64_t b = b0; b < b0 + t->n->chunk; b++) settle(t, v, b);
+        }
+        for (int64_t b = b0; b < b0 + t->n->chunk; b++) signals(t, signal, b);
+    }
+}
+
+/* --- backward ----------------------------------------------------------------------------------------------------- */
+
+#define GRADS_OF(v) (g + (v)->g + (b - b0) * (v)->rows * tn_pad((v)->channels))
+
+static void unsignal(const net_t *t, const value_t *v, const float *g_signal, float *g, int64_t b, int64_t b0,
+                     float *g_head) {
+    int64_t cp = tn_pad(v->channels), scored = t->n->scored, skip = (v->rows - scored) * cp;
+    const float *y = ROWS_OF(v) + skip, *w = v->head < 0 ? 0 : t->params[v->head], *gs = g_signal + b * scored;
+    float *gy = GRADS_OF(v) + skip;
+    for (int64_t c = 0; c < cp; c += V) {
+        v16 weight = tn_all(1.0f), sum = {0};
+        if (w) weight = some(w + c, v->channels - c);
+        for (int64_t r = 0; r < scored; r++) {
+            STORE(gy + r * cp + c, LOAD(gy + r * cp + c) + gs[r] * weight);
+            sum += gs[r] * LOAD(y + r * cp + c);
+        }
+        if (g_head)
+            for (int i = 0; i < V && c + i < v->channels; i++) g_head[c + i] += sum[i];
+    }
+}
+
+/* The gradient before mask, activation and norm, in place of that behind them. */
+static void unsettle(const net_t *t, const value_t *v, float *g, int64_t b0, int64_t b1, float *g_gain, float *g_shift) {
+    if (v->u == v->y) return;
+    int64_t cp = tn_pad(v->channels), scored = t->n->scored;
+    const float *gain = v->gain < 0 ? 0 : t->params[v->gain], *shift = v->shift < 0 ? 0 : t->params[v->shift];
+    float inverse = 1.0f / v->channels, count = (float)(scored * t->n->segments);
+    float of_gain[cp], of_shift[cp], gains[cp], shifts[cp];
+    memset(of_gain, 0, sizeof of_gain), memset(of_shift, 0, sizeof of_shift);
+    for (int64_t c = 0; c < cp && v->norm; c += V) {
+        STORE(gains + c, some(gain + c, v->channels - c));
+        STORE(shifts + c, some(shift + c, v->channels - c));
+    }
+    for (int64_t b = b0; b < b1; b++) {
+        const float *u = SUMS_OF(v), *mask = v->mask < 0 ? 0 : t->params[v->mask] + b * v->channels;
+        const float *stat = t->arena + v->stat + b * v->rows * 2;
+        float *d = GRADS_OF(v);
+        for (int64_t r = 0; r < v->rows; r++, u += cp, d += cp) {
+            v16 mean = {0}, scale = tn_all(1.0f), sum = {0}, with = {0};
+            if (v->norm == LAYER_NORM) mean = tn_all(stat[2 * r]), scale = tn_all(stat[2 * r + 1]);
+            for (int64_t c = 0; c < cp; c += V) {
+                if (v->norm == BATCH_NORM) mean = LOAD(t->arena + v->stat + c), scale = LOAD(t->arena + v->stat + cp + c);
+                v16 x = LOAD(u + c), e = LOAD(d + c), z = (x - mean) * scale;
+                if (v->norm) x = z * LOAD(gains + c) + LOAD(shifts + c);
+                if (mask) e *= some(mask + c, v->channels - c);
+                if (v->act >= 0) e *= tn_slope(v->act, x);
+                if (v->norm) {
+                    STORE(of_shift + c, LOAD(of_shift + c) + e);
+                    STORE(of_gain + c, LOAD(of_gain + c) + e * z);
+                    e *= LOAD(gains + c);
+                    sum += e;
+                    with += e * z;
+                    if (v->norm == BATCH_NORM) e *= scale;
+                }
+                STORE(d + c, e);
+            }
+            if (v->norm != LAYER_NORM) continue;
+            v16 m = tn_all(total(sum) * inverse), n = tn_all(total(with) * inverse);
+            for (int64_t c = 0; c < cp; c += V) STORE(d + c, (LOAD(d + c) - m - (LOAD(u + c) - mean) * scale * n) * scale);
+        }
+    }
+    if (v->norm == BATCH_NORM) /* mean and variance are those of the scored rows, and hang on all of them */
+        for (int64_t c = 0; c < cp; c += V) {
+            v16 mean = LOAD(t->arena + v->stat + c), scale = LOAD(t->arena + v->stat + cp + c), own = LOAD(gains + c) * scale;
+            v16 m = LOAD(of_shift + c) * own / count, n = LOAD(of_gain + c) * own / count;
+            for (int64_t b = b0; b < b1; b++)
+                for (int64_t r = v->rows - scored; r < v->rows; r++) {
+                    float *d = GRADS_OF(v) + r * cp + c;
+                    STORE(d, LOAD(d) - m - (LOAD(SUMS_OF(v) + r * cp + c) - mean) * scale * n);
+                }
+        }
+    for (int64_t c = 0; c < v->channels && g_gain; c++) g_gain[c] += of_gain[c], g_shift[c] += of_shift[c];
+}
+
+/* From the gradient of a value to those of what entered it. */
+static void leave(const net_t *t, const link_t *k, const float *back, float *g, float *gk, float *const *grads,
+                  float *scratch, int64_t want, int64_t b, int64_t b0) {
+    const value_t *to = t->values + k->to, *from = t->values + k->from;
+    if (k->kind == OUTSIDE) return;
+    int64_t cp = tn_pad(to->channels), fp = tn_pad(from->channels), skip = (from->rows - to->rows) * fp;
+    const float *d = GRADS_OF(to), *x = ROWS_OF(from) + skip;
+    float *into = GRADS_OF(from) + skip;
+    switch (k->kind) {
+    case CONV:
+        for (int64_t i = 0; i < k->num; i++) {
+            const int64_t *run = t->list + k->runs + 4 * i;
+            if (want & OF_WEIGHTS || (k->learns && want & OF_ALPHAS))
+                tn_outer(x - run[1] * fp, fp, run[2], run[3], from->channels, d, cp, to->channels,
+                         gk + (k->kernel - t->n->kernels) + run[0] * from->channels * cp, cp, to->rows);
+            for (int64_t l = 0; l < run[2] && FLOWS(from); l++)
+                tn_product(d, cp, 1, 0, to->channels, back + k->back + (run[0] + l) * to->channels * fp, fp, from->channels,
+                           0, into + (l * run[3] - run[1]) * fp, fp, to->rows, 1);
+        }
+        break;
+    case TAPS:
+        if (want & OF_WEIGHTS)
+            tn_untaps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, d, cp, gk + (k->kernel - t->n->kernels), cp,
+                      to->rows);
+        break;
+    case FIXED: { /* the same taps, ahead in time */
+        if (!FLOWS(from)) break;
+        int64_t far = k->taps - 1, rows = to->rows + far;
+        memset(scratch, 0, sizeof(float) * far * cp);
+        memcpy(scratch + far * cp, d, sizeof(float) * to->rows * cp);
+        memset(scratch + rows * cp, 0, sizeof(float) * far * cp);
+        float *taps = scratch + (rows + far) * cp;
+        for (int64_t l = 0; l <= far; l++)
+            for (int64_t c = 0; c < cp; c++) taps[l * cp + c] = t->fixed[k->fixed + l];
+        tn_taps(scratch, cp, k->taps, 1, to->channels, taps, cp, into - far * fp, fp, rows, 1);
+        break;
+    }
+    case MAX: { /* shared by all that are the largest */
+        if (!FLOWS(from)) break;
+        const float *y = ROWS_OF(to);
+        for (int64_t r = 0; r < to->rows; r++)
+            for (int64_t c = 0; c < cp; c += V) {
+                const float *own = x + r * fp + c;
+                v16 most = LOAD(y + r * cp + c), many = {0}, one = tn_all(1.0f), none = {0};
+                for (int64_t l = 0; l < k->taps; l++) many += tn_where(LOAD(own - l * fp) == most, one, none);
+                v16 share = LOAD(d + r * cp + c) / many;
+                for (int64_t l = 0; l < k->taps; l++) {
+                    float *at = into + (r - l) * fp + c;
+                    STORE(at, LOAD(at) + tn_where(LOAD(own - l * fp) == most, share, none));
+                }
+            }
+        break;
+    }
+    default: { /* SHARE */
+        float a = t->params[0][k->alpha];
+        v16 sum = {0};
+        for (int64_t i = 0; i < to->rows * cp; i += V) {
+            STORE(into + i, LOAD(into + i) + a * LOAD(d + i));
+            sum += LOAD(d + i) * LOAD(x + i);
+        }
+        if (want & OF_ALPHAS) grads[0][k->alpha] += total(sum);
+    }
+    }
+}
+
+/* work: transposed kernels, gradients of kernels and of values, then what a long filter needs. */
+void tn_cells_backward(const net_t *t, const float *g_signal, float *work, float *const *grads, int64_t want) {
+    const sizes_t *n = t->n;
+    float *back = work, *gk = back + n->back_floats, *g = gk + n->kernel_floats, *scratch = g + n->chunk * n->grad_floats;
+    turn(t, back, want);
+    memset(gk, 0, sizeof(float) * n->kernel_floats);
+    for (int64_t b0 = 0; b0 < n->segments; b0 += n->chunk) {
+        int64_t b1 = b0 + n->chunk;
+        memset(g, 0, sizeof(float) * n->chunk * n->grad_floats);
+        for (const value_t *v = t->values + n->values - 1; v >= t->values; v--) {
+            int wants = want & OF_WEIGHTS;
+            if (!FLOWS(v)) continue;
+            for (int64_t b = b0; b < b1 && (v->head >= 0 || v->sums); b++)
+                unsignal(t, v, g_signal, g, b, b0, wants && v->head >= 0 ? grads[v->head] : 0);
+            unsettle(t, v, g, b0, b1, wants && v->gain >= 0 ? grads[v->gain] : 0, wants && v->gain >= 0 ? grads[v->shift] : 0);
+            for (int64_t b = b0; b < b1; b++) {
+                if (v->bias >= 0) {
+                    int64_t cp = tn_pad(v->channels);
+                    const float *d = GRADS_OF(v);
+                    float *gb = gk + (v->bias - n->kernels);
+                    for (int64_t c = 0; c < cp; c += V) {
+                        v16 sum = LOAD(gb + c);
+                        for (int64_t r = 0; r < v->rows; r++) sum += LOAD(d + r * cp + c);
+                        STORE(gb + c, sum);
+                    }
+                }
+                for (int64_t i = 0; i < v->links; i++)
+                    leave(t, t->links + v->first + i, back, g, gk, grads, scratch, want, b, b0);
+            }
+        }
+    }
+    unmerge(t, gk, grads, want);
+    if (!(want & OF_WEIGHTS)) return;
+    for (const link_t *k = t->links; k < t->links + n->links; k++) {
+        if (k->kind != TAPS) continue;
+        int64_t channels = t->values[k->to].channels, cp = tn_pad(channels);
+        for (int64_t l = 0; l < k->taps; l++)
+            for (int64_t c = 0; c < channels; c++)
+                grads[k->param][c * k->stride + l] += gk[k->kernel - n->kernels + (k->taps - 1 - l) * cp + c];
+    }
+    if (n->head_bias >= 0)
+        for (int64_t i = 0; i < n->segments * n->scored; i++) *grads[n->head_bias] += g_signal[i];
+}
