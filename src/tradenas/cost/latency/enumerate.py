@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tradenas.cost.latency.parts import Placed
 from tradenas.cost.latency.runtimes import Runtime
@@ -18,7 +18,7 @@ from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Choice, Option, Picked, SearchSpace, is_switch, off_option
 from tradenas.space.switches import QUANT
 
-__all__ = ["ROUNDING", "Needed", "covering", "needed", "pinned", "rounding_kind", "rounding_kinds"]
+__all__ = ["ROUNDING", "Needed", "covering", "needed", "numbers_open", "pinned", "rounding_kind", "rounding_kinds"]
 
 #: The choice of how values are rounded: it adds steps.
 ROUNDING = f"{QUANT}activations"
@@ -48,6 +48,30 @@ def covering(network: Network) -> Iterator[Architecture]:
     }
     for kind in rounding_kinds(space):
         yield from _covering(network, open_ | ({} if kind is None else {ROUNDING: kind}))
+
+
+def numbers_open(network: Network, lies: Callable[[int], str]) -> Iterator[Architecture]:
+    """With each lookback, of the numbers of open indicators that lie alike in memory the least, a middle and the most.
+
+    Args:
+        network: over the space.
+        lies: `Runtime.lies`; where it says nothing, none.
+    """
+    space, inputs = network.space, network.inputs
+    ways: dict[int, dict[str, Picked]] = {0: {}}
+    for choice, members in inputs.closing:
+        if (off := off_option(choice)) is not None:
+            gone = len(set(members) & set(inputs.columns))
+            ways = {n + gone: {**shut, choice.name: off} for n, shut in ways.items()} | ways
+    alike: dict[str, list[int]] = defaultdict(list)
+    for gone in sorted(ways, reverse=True):
+        if gone < len(inputs.columns) and lies(len(inputs.columns) - gone):
+            alike[lies(len(inputs.columns) - gone)].append(gone)
+    open_ = {c.name: next(o for o in c.options if o != off_option(c)) for c, _ in inputs.closing if len(c.options) > 1}
+    for each in alike.values():
+        for gone in dict.fromkeys((each[0], each[len(each) // 2], each[-1])):
+            for lookback in space["input/lookback"].options:
+                yield pinned(space, {**open_, **ways[gone], "input/lookback": lookback})
 
 
 def rounding_kind(options: Sequence[Option], option: Option) -> Option:
@@ -121,7 +145,8 @@ def needed(
     drawn = [network.space.sample(rng) for _ in range(draws)]
     found: Needed = {}
     rows: dict[tuple[str, int, int], set[int]] = defaultdict(set)
-    for a in dict.fromkeys([*covering(network), network.space.largest(), *also, *drawn]):
+    covered = [*covering(network), *numbers_open(network, runtime.lies)]
+    for a in dict.fromkeys([*covered, network.space.largest(), *also, *drawn]):
         for placed in runtime.parts(network.standalone(a, seed=0)):
             key = placed.part.key
             rows[key].add(placed.rows)

@@ -155,7 +155,7 @@ def measure(
     drawn = [*calibration, *(draw_nets(network, check, seed=seed + 1, skip=calibration) if check else ())]
     nets = [network.standalone(a, seed=0) for a in drawn]
     wanted = needed(network, runtime, draws=draws, also=drawn, seed=seed)
-    plan = make_plan(wanted, most=most or runtime.most, block=runtime.block)
+    plan = make_plan(wanted, most=most or runtime.most, block=runtime.block, inputs=runtime.inputs)
     recipes = {(p, r): runtime.recipe(p, r) for p, rows in plan.rows.items() for r in rows}
     held_out = _held_out(plan, seed)
     recipes.update({(p, r): runtime.recipe(p, r) for p, r in held_out})

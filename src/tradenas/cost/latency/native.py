@@ -8,14 +8,16 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tradenas.cost.latency.parts import Part
+from tradenas.cost.latency.parts import Part, Placed
 from tradenas.cost.latency.runtimes import RUNTIMES, ProgramRuntime
 from tradenas.cost.latency.samples import Sample
 from tradenas.cost.latency.timing import Call
 from tradenas.errors import ConfigError
 from tradenas.formats.program import Program
+from tradenas.nn import Network
 from tradenas.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ __all__ = ["C"]
 #: Rows that input and sink are measured on.
 ENDS = (3, 48)
 #: Programs that go into one compiler run.
-TOGETHER = 24
+TOGETHER = 48
 
 
 class _InC:
@@ -45,7 +47,8 @@ class C(ProgramRuntime):
 
     name = "c"
     most = 200  # a compiler takes ten times as long as ONNX Runtime to take a program in
-    block = 0
+    block, inputs = 0, 2
+    woven = True
 
     def __init__(
         self, *, threads: int = 1, batch: int = 1, precision: str = "float32", stream: bool = False
@@ -64,6 +67,18 @@ class C(ProgramRuntime):
         path = shutil.which(command[0]) or command[0]
         told = subprocess.run([path, "-dumpfullversion"], capture_output=True, text=True, check=False)  # noqa: S603
         return {**super().versions(), "compiler": f"{command[0]} {told.stdout.strip()} {' '.join(loader.FLAGS)}"}
+
+    def lies(self, channels: int) -> str:
+        from tradenas.formats.c.layout import chunks
+
+        found = chunks(channels)
+        return "+".join(str(c.width) for c in found) + ("" if found[-1].used == found[-1].width else " padded")
+
+    def parts(self, network: Network) -> list[Placed]:
+        """Rows of indicators lie in vectors of 16, 8 and 4, and where these end with the rows they are not copied."""
+        found = super().parts(network)
+        rows = [replace(p.part, form=f"{p.part.form}, in {self.lies(p.part.c_in)}") for p in found]
+        return [p._replace(part=part) if p.part.is_front else p for p, part in zip(found, rows, strict=True)]
 
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
         """Input and sink on few and on many rows tell what they take in between: their times lie on a line."""

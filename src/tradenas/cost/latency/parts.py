@@ -4,6 +4,10 @@ A part is one step with the norms, activations and quantisers that follow it, si
 is its form (what it does, without numbers), the channels that it reads and makes, and the rows that it makes.  What a
 program does to its input (filters, the sum of them beside the body, and the addition at the very end) is one part, the
 front.  Where a value is read with fewer rows than it has, a runtime may have to cut it: the part `trim`.
+
+A compiler lets what does not wait for each other run at the same time, so that branches which part and meet again
+inside an op (a value and its gate, a residual) take less than one after the other: where asked for, such an op is one
+part.
 """
 
 from __future__ import annotations
@@ -75,8 +79,19 @@ class Placed(NamedTuple):
     owner: str
 
 
-def cut(program: Program) -> list[Placed]:
+class _Group(NamedTuple):
+    """A part on its way: a step, or those of an op that are one, and what follows."""
+
+    main: list[Step]
+    then: list[Step]
+
+
+def cut(program: Program, *, joined: bool = False) -> list[Placed]:
     """The parts of a program.
+
+    Args:
+        program: to be cut.
+        joined: whether an op whose branches meet again is one part.
 
     >>> import numpy as np
     >>> dense = Taps(name="a", reads=("x",), channels=2, weight=np.ones((2, 3, 2)), bias=np.ones(2), at=(1, 0))
@@ -89,29 +104,70 @@ def cut(program: Program) -> list[Placed]:
     rows, channels = program.rows(), program.channels
     alive = [step for step in program.steps if rows[step.name]]
     front, exit_ = _front(program, alive)
-    groups: list[list[Step]] = []
-    of: dict[str, list[Step]] = {}
+    groups: list[_Group] = []
+    of: dict[str, _Group] = {}
+    whole = _meeting(alive, front) if joined else {}
     readers = Counter(name for step in alive for name in step.reads)
     for step in alive:
         if step.name in front:
             continue
         before = of.get(step.reads[0]) if len(step.reads) == 1 else None
-        if before is not None and isinstance(step, Pointwise | LayerNorm | Quantise) and readers[step.reads[0]] == 1:
-            before.append(step)
+        if step.name in whole:
+            before = of.get(whole[step.name][0].name)
+        elif not (before and isinstance(step, Pointwise | LayerNorm | Quantise) and readers[step.reads[0]] == 1):
+            before = None
         else:
-            groups.append(before := [step])
+            before.then.append(step)
+        if before is None:
+            groups.append(before := _Group(whole.get(step.name, [step]), []))
         of[step.name] = before
     found = [Placed(_front_part(alive, front, exit_, channels), max(1, rows[exit_]), exit_)]
     trims: set[tuple[str, int]] = set()
     for group in groups:
-        made = rows[group[-1].name]
-        for name in group[0].reads:
-            read = made + rows_back(group[0], name)
+        owner = group.main[-1].name
+        made = rows[owner]
+        for name, back in _read(group.main).items():
+            read = made + back
             if read < rows[name] and (name, read) not in trims:
                 trims.add((name, read))
-                found.append(Placed(Part(TRIM, channels[name], channels[name]), read, group[0].name))
-        found.append(Placed(_part(group, channels), made, group[0].name))
+                found.append(Placed(Part(TRIM, channels[name], channels[name]), read, owner))
+        found.append(Placed(_part(group, channels), made, owner))
     return found
+
+
+def _meeting(alive: Sequence[Step], front: set[str]) -> dict[str, list[Step]]:
+    """Of each step of an op that ends where its branches meet (its sum or product) all of them.
+
+    The steps of an op have its name in front of theirs, and a choice of channels that only they read belongs to them
+    (it is not in the form: it takes next to nothing).
+    """
+    found: dict[str, list[Step]] = {}
+    for k, end in enumerate(alive):
+        names = {s.name for s in alive[:k] if s.name.startswith(f"{end.name}/")}
+        if not names or not isinstance(end, Add | Multiply):
+            continue
+        names.add(end.name)
+        names |= {
+            s.name for s in alive[:k]
+            if isinstance(s, Pick) and s.name not in front and names.issuperset(_readers(alive, s.name))
+        }  # fmt: skip
+        steps = [s for s in alive[: k + 1] if s.name in names]
+        if len(_read(steps)) == 1 and not any(_read(steps).values()):
+            found |= {s.name: steps for s in steps}
+    return found
+
+
+def _readers(alive: Sequence[Step], name: str) -> set[str]:
+    return {step.name for step in alive if name in step.reads}
+
+
+def _read(steps: Sequence[Step]) -> dict[str, int]:
+    """What some steps read from outside, and how many rows before those that the last one makes."""
+    back = {steps[-1].name: 0}
+    for step in reversed(steps):
+        for name in step.reads:
+            back[name] = max(back.get(name, 0), back[step.name] + rows_back(step, name))
+    return {name: rows for name, rows in back.items() if name not in {step.name for step in steps}}
 
 
 def rows_back(step: Step, name: str) -> int:
@@ -157,14 +213,12 @@ def _front_part(alive: Sequence[Step], front: set[str], exit_: str, channels: di
     return Part(form, steps[0].channels, channels[exit_], 0, tuple(steps))
 
 
-def _part(group: Sequence[Step], channels: dict[str, int]) -> Part:
-    main = group[0]
-    names = dict.fromkeys(main.reads, "x")
-    steps = [_renamed(step, names if step is main else {}) for step in group]
-    reach = max(rows_back(main, name) for name in main.reads)
-    widths = {channels[name] for name in main.reads}
-    c_in = widths.pop() if len(widths) == 1 else max(widths | {channels[name] for name in main.reads})
-    return Part(THEN.join(map(form_of, group)), c_in, group[-1].channels, reach, tuple(steps))
+def _part(group: _Group, channels: dict[str, int]) -> Part:
+    read = _read(group.main)
+    steps = [_renamed(step, dict.fromkeys(read, "x")) for step in (*group.main, *group.then)]
+    weighs = [step for step in group.main if len(group.main) == 1 or not isinstance(step, Pick)]
+    form = THEN.join([", ".join(map(form_of, weighs)), *map(form_of, group.then)])
+    return Part(form, max(channels[name] for name in read), steps[-1].channels, max(read.values()), tuple(steps))
 
 
 def _renamed(step: Step, names: dict[str, str]) -> Step:

@@ -11,7 +11,7 @@ follows it, its usual one u, and with the others at one width m of its input onl
 
 since norm and activation work on what the step made and know nothing of its input.  Where that is still too much, the
 difference is measured behind one sort of step only, that with the most followers, and of many widths of an input only
-the ends and a middle: times between them lie on a line.
+so many, evenly along them: times between them lie on a line.
 """
 
 from __future__ import annotations
@@ -71,13 +71,14 @@ def nodes(rows: Collection[int], block: int = 16) -> tuple[int, ...]:
     return tuple(sorted(found.union(*((min(each), max(each)) for each in blocks.values()))))
 
 
-def make_plan(needed: Needed, *, most: int = 1200, block: int = 16) -> Plan:
+def make_plan(needed: Needed, *, most: int = 1200, block: int = 16, inputs: int = 3) -> Plan:
     """What to measure of what is needed.
 
     Args:
         needed: parts with the rows that were seen of them; steps of one sort share the rows of all of them.
         most: parts times rows up to which all are measured.
         block: see `nodes`.
+        inputs: widths of an input that are kept where there are too many.
     """
     seen: dict[str, set[int]] = defaultdict(set)
     for (form, _, _), (_, rows) in needed.items():
@@ -89,7 +90,7 @@ def make_plan(needed: Needed, *, most: int = 1200, block: int = 16) -> Plan:
     usual, kept = _usual(keys), every
     for tight in (False, True):
         if sum(map(len, kept.values())) > most:
-            frame = _frame(keys, usual, tight=tight)
+            frame = _frame(keys, usual, inputs=inputs if tight else 0)
             kept = {p: rows for p, rows in every.items() if p.key in frame}
     return Plan(rows=kept, left_out={p: rows for p, rows in every.items() if p not in kept})
 
@@ -107,8 +108,11 @@ def _usual(keys: Collection[Key]) -> dict[str, str]:
     return {main: min(each, key=lambda then: (-each[then], then)) for main, each in count.items()}
 
 
-def _frame(keys: Collection[Key], usual: dict[str, str], *, tight: bool) -> set[Key]:
-    """The parts that are measured: with the usual follower, and with the others at the middle input of the step."""
+def _frame(keys: Collection[Key], usual: dict[str, str], *, inputs: int) -> set[Key]:
+    """The parts that are measured: with the usual follower, and with the others at the middle input of the step.
+
+    Where `inputs` is not 0, others behind one sort of step only, and so many inputs.
+    """
     followers: dict[str, set[str]] = defaultdict(set)
     for form, _, _ in keys:
         followers[split(form)[0]].add(split(form)[1])
@@ -119,21 +123,21 @@ def _frame(keys: Collection[Key], usual: dict[str, str], *, tight: bool) -> set[
         anchor = THEN.join(filter(None, (main, usual[main])))
         if form.startswith("front") or then == usual[main] or (anchor, c_in, c_out) not in keys:
             found.add((form, c_in, c_out))
-        elif not tight or main == richest or not {then, usual[main]} <= followers[richest]:
-            inputs = sorted(i for f, i, o in keys if f == form and o == c_out and (anchor, i, c_out) in keys)
-            if c_in == inputs[len(inputs) // 2]:
+        elif not inputs or main == richest or not {then, usual[main]} <= followers[richest]:
+            widths = sorted(i for f, i, o in keys if f == form and o == c_out and (anchor, i, c_out) in keys)
+            if c_in == widths[len(widths) // 2]:
                 found.add((form, c_in, c_out))
-    return _thinned(found) if tight else found
+    return _thinned(found, inputs) if inputs else found
 
 
-def _thinned(keys: Collection[Key]) -> set[Key]:
-    """Of one form and one output, or of one form whose output is tied to its input, three inputs: ends and middle."""
+def _thinned(keys: Collection[Key], inputs: int) -> set[Key]:
+    """Of one form and one output, or of one form whose output is tied to its input, some inputs, evenly along them."""
     kept = set(keys)
     for tied in (False, True):
         alike: dict[tuple[str, float], list[Key]] = defaultdict(list)
         for form, c_in, c_out in sorted(kept):
             alike[form, c_out / c_in if tied else c_out].append((form, c_in, c_out))
         for each in alike.values():
-            if len({i for _, i, _ in each}) > 3 and (not tied or len({o for _, _, o in each}) > 3):
-                kept -= set(each) - {each[0], each[len(each) // 2], each[-1]}
+            if len({i for _, i, _ in each}) > inputs and (not tied or len({o for _, _, o in each}) > inputs):
+                kept -= set(each) - {each[round(k * (len(each) - 1) / (inputs - 1))] for k in range(inputs)}
     return kept

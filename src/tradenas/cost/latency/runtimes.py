@@ -49,6 +49,10 @@ class Runtime(abc.ABC):
     #: Samples up to which no part is left out of a table, and rows that its kernels take at once (`plan.nodes`).
     most: ClassVar[int] = 1200
     block: ClassVar[int] = 16
+    #: Widths of an input of which times are measured where there are too many.
+    inputs: ClassVar[int] = 3
+    #: Whether what stands beside a part changes its time: an op is one part, and parts are timed between neighbours.
+    woven: ClassVar[bool] = False
 
     def __init__(
         self, *, threads: int = 1, batch: int = 1, precision: str = "float32", stream: bool = False
@@ -76,6 +80,10 @@ class Runtime(abc.ABC):
     def unseen(self, network: Network) -> Iterable[Part]:  # noqa: ARG002
         """Parts that architectures can have although none of those that are looked at need have them."""
         return ()
+
+    def lies(self, channels: int) -> str:  # noqa: ARG002
+        """How so many channels lie in memory, where it matters: times are on a line between those that lie alike."""
+        return ""
 
     @abc.abstractmethod
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
@@ -127,7 +135,7 @@ class ProgramRuntime(Runtime):
         """Calls of programs."""
 
     def parts(self, network: Network) -> list[Placed]:
-        found = cut(program_of(network))
+        found = cut(program_of(network), joined=self.woven)
         if not self.stream:
             return found
         return [Placed(p.part, 1, p.owner) for p in found if p.part.form != "trim"]
@@ -139,7 +147,7 @@ class ProgramRuntime(Runtime):
         return recipe(part, rows, stream=self.stream)
 
     def samples(self, samples: Sequence[Sample]) -> list[Call]:
-        return self.build([sample_program(sample, stream=self.stream) for sample in samples])
+        return self.build([sample_program(s, stream=self.stream, between=self.woven) for s in samples])
 
     def nets(self, networks: Sequence[Network]) -> list[Call]:
         return self.build([program_of(network) for network in networks])

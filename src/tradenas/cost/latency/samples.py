@@ -3,6 +3,10 @@
 A part cannot run alone: it is measured between an input and a `sink`, a map to one number of the first and last of its
 rows, and what input and sink cost by themselves is subtracted (`recipe`).  Of that only the sum is known.  Half of it
 is taken for each: what one part is so charged too much, the part that reads it is charged too little.
+
+Where a compiler weaves neighbours into each other, a part is measured `between` what stands beside it in a network: a
+dense step makes its input, and the sink is a layer and a head.  Both are in what is subtracted, so the sum over a
+network's parts is that of its own steps all the same.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ __all__ = ["EMPTY", "Sample", "filled", "probe_program", "recipe", "sample_progr
 
 #: Rows more than are read of the value that a `trim` is measured on.
 SPARE = 4
+#: Channels of the input of a neighbour, and of the layer of a sink.
+BESIDE = 8, 16
 
 
 class Sample(NamedTuple):
@@ -86,37 +92,53 @@ def _channels(channels: int) -> Part:
     return Part("channels", channels, channels)
 
 
-def sample_program(sample: Sample, *, stream: bool = False) -> Program:
-    """The small program of a sample."""
+def sample_program(sample: Sample, *, stream: bool = False, between: bool = False) -> Program:
+    """The small program of a sample; between neighbours where asked for."""
     what, part, rows = sample
     rows = 1 if stream else rows
+    sink = _layer_and_head if between else _sink
     if what == "empty":
         return Program(steps=(Input(name="x", channels=1),), output="x", columns=(0,))
     if what == "part" and part.is_front:
         *steps, last = part.steps
         if not isinstance(last, Add) or last.channels != 1 or last.name == EXIT:
-            return _program([*part.steps, _sink("out", part.steps[0].name, part.c_out, rows)], "out")
-        spoken = last.reads[0]
-        sink = _sink("sink", EXIT, part.c_out, rows)
-        return _program([*steps, sink, replace(last, reads=(spoken, "sink"))], last.name)
-    x = Input(name="x", channels=part.c_in)
+            return _program([*part.steps, *sink("out", part.steps[0].name, part.c_out, rows)])
+        return _program([*steps, *sink("sink", EXIT, part.c_out, rows), replace(last, reads=(last.reads[0], "sink"))])
+    x = _neighbour(part.c_in) if between else [Input(name="x", channels=part.c_in)]
     if what == "part":
-        return _program([x, *part.steps, _sink("out", part.steps[-1].name, part.c_out, rows)], "out")
+        return _program([*x, *part.steps, *sink("out", part.steps[-1].name, part.c_out, rows)])
     if what == "base":
-        return _program([x, _sink("out", "x", part.c_in, rows)], "out")
-    first = _sink("first", "x", part.c_in, rows + SPARE if what == TRIM else rows)
-    second = _sink("second", "x", part.c_in, rows, seed=1)
-    return _program([x, first, second, Add(name="out", reads=("first", "second"), channels=1)], "out")
+        return _program([*x, *sink("out", "x", part.c_in, rows)])
+    first = sink("first", "x", part.c_in, rows + SPARE if what == TRIM else rows)
+    second = sink("second", "x", part.c_in, rows, seed=1)
+    return _program([*x, *first, *second, Add(name="out", reads=("first", "second"), channels=1)])
 
 
-def _program(steps: Sequence[Step], output: str) -> Program:
-    return filled(Program(steps=tuple(steps), output=output, columns=tuple(range(steps[0].channels))))
+def _program(steps: Sequence[Step]) -> Program:
+    columns = tuple(range(steps[0].channels))
+    return filled(Program(steps=tuple(steps), output=steps[-1].name, columns=columns))
 
 
-def _sink(name: str, reads: str, channels: int, rows: int, *, seed: int = 0) -> Taps:
+def _sink(name: str, reads: str, channels: int, rows: int, *, seed: int = 0, outputs: int = 1) -> list[Step]:
     at = (0,) if rows == 1 else (rows - 1, 0)
-    weight = rng_for(seed, "sink").normal(0.0, 0.1, (1, channels, len(at)))
-    return Taps(name=name, reads=(reads,), channels=1, weight=weight, bias=np.zeros(1), at=at)
+    weight = rng_for(seed, "sink").normal(0.0, 0.1, (outputs, channels, len(at)))
+    return [Taps(name=name, reads=(reads,), channels=outputs, weight=weight, bias=np.zeros(outputs), at=at)]
+
+
+def _layer_and_head(name: str, reads: str, channels: int, rows: int, *, seed: int = 0) -> list[Step]:
+    layer = _sink(f"{name}/layer", reads, channels, rows, seed=seed, outputs=BESIDE[1])
+    relu = Pointwise(name=f"{name}/relu", reads=(layer[0].name,), channels=BESIDE[1], function="relu")
+    return [*layer, relu, *_sink(name, relu.name, BESIDE[1], 1, seed=seed)]
+
+
+def _neighbour(channels: int) -> list[Step]:
+    """A layer that makes the value `x` of some channels."""
+    weight = rng_for(0, "neighbour").normal(0.0, 0.3, (channels, BESIDE[0], 1))
+    return [
+        Input(name="in", channels=BESIDE[0]),
+        Taps(name="x/layer", reads=("in",), channels=channels, weight=weight, bias=np.zeros(channels), at=(0,)),
+        Pointwise(name="x", reads=("x/layer",), channels=channels, function="relu"),
+    ]
 
 
 def filled(program: Program) -> Program:

@@ -93,6 +93,10 @@ def literal(value: float) -> str:
 
 def numbers(values: FloatArray) -> str:
     """An initialiser; raises `ExportError` where a weight is not a finite 32-bit number."""
-    flat = np.asarray(values, np.float64).ravel()
-    lines = [",".join(literal(v) for v in flat[i : i + 16]) for i in range(0, flat.size, 16)]
+    with np.errstate(over="ignore"):
+        flat = np.asarray(values, np.float64).ravel().astype(np.float32)
+    for value in flat[~np.isfinite(flat)]:
+        literal(value)  # refuses it
+    told = [f"{text.removesuffix('0')}f" if text.endswith(".0") else f"{text}f" for text in flat.astype(str).tolist()]
+    lines = [",".join(told[i : i + 16]) for i in range(0, flat.size, 16)]
     return "{" + ",\n".join(lines) + "}"
