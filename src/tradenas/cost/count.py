@@ -22,10 +22,11 @@ from tradenas.errors import SpaceError
 from tradenas.nn import Count, Network
 from tradenas.nn.cells import CellStack
 from tradenas.nn.elastic import ElasticLinear
+from tradenas.nn.precision import EDGE_BITS
 from tradenas.nn.reading import Reading
 from tradenas.nn.slot import Layer
 from tradenas.space import Picked, SearchSpace, is_single, off_option
-from tradenas.space.fixed import BINARY, EXACT, TERNARY
+from tradenas.space.fixed import BIAS, BINARY, EXACT, TERNARY
 from tradenas.space.switches import QUANT
 
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "Value",
     "bit_operations",
     "bits_of",
+    "counted",
     "feature_terms",
     "flops",
     "macs",
+    "multiplicities",
     "parameters",
     "table_over",
     "weight_bytes",
@@ -59,7 +62,7 @@ def parameters(network: Network) -> AdditiveCost:
     >>> parameters(network).exact(smallest), network.count(smallest).parameters
     (80.0, 80)
     """
-    return _counted(network, lambda count: count.parameters)
+    return counted(network, lambda count: count.parameters)
 
 
 def macs(network: Network) -> AdditiveCost:
@@ -67,7 +70,7 @@ def macs(network: Network) -> AdditiveCost:
 
     Products of weights and of attention, and those of gates; no norms, activations and additions.
     """
-    return _counted(network, lambda count: count.macs)
+    return counted(network, lambda count: count.macs)
 
 
 def flops(network: Network) -> AdditiveCost:
@@ -87,10 +90,11 @@ def window_macs(network: Network, rows: int | None = None) -> AdditiveCost:
 
 
 def weight_bytes(network: Network, precision: str | int = "float32") -> AdditiveCost:
-    """Bytes of the weights, all in one format and packed without gaps.
+    """Bytes of the weights, packed without gaps.
 
-    Where the space chooses bits of weights they are those; zeros of a sparse network take their place like any other
-    weight, and biases, taps and heads, which have a few bits more, count like the rest.
+    All in one format, or, where the space chooses bits, each in its own (`tradenas.nn.precision`): biases, taps, heads
+    and depthwise weights have more than the rest.  Zeros of a sparse network take their place like any other weight,
+    and beside two signs a second bit.
 
     Args:
         network: of the space.
@@ -100,34 +104,63 @@ def weight_bytes(network: Network, precision: str | int = "float32") -> Additive
     Raises:
         SpaceError: no such format.
     """
-    cost, asked = parameters(network), bits_of(precision)
-    if QUANT + "weights" not in network.space:
-        return cost.scaled(asked / 8)
-    return cost.times((QUANT + "weights",), _bits(network.space, "weights", asked) / 8)
+    space, asked = network.space, bits_of(precision)
+    if QUANT + "weights" not in space:
+        return parameters(network).scaled(asked / 8)
+    often, name = multiplicities(network), QUANT + "weights"
+    names = (name, QUANT + "sparsity") if QUANT + "sparsity" in space else (name,)
+    cost = counted(network, _plain, often).times(names, _pruned_bits(space, asked) / 8)
+    cost += counted(network, lambda count: count.fine, often).times((name,), _bits(space, "weights", asked, fine=True) / 8)
+    return cost + counted(network, lambda count: count.biases, often).times((name,), _bias_bits(space, asked) / 8)
 
 
 def bit_operations(network: Network) -> AdditiveCost:
-    """Multiply-accumulates times the bits of both factors, those with a weight of 0 left out: what a circuit adds up.
+    """Multiply-accumulates times the bits of both factors, without those that pruning left out: what a circuit adds up.
 
     The BOPs of Baskin et al. (2021, arXiv:1804.10969) without the accumulator; float has 32 bits, and inputs, which
     have eight, count like activations.  For the look-up tables themselves see `tradenas.formats.verilog`.
     """
-    space, cost = network.space, macs(network)
-    for name in ("weights", "activations"):
-        bits_O = _bits(space, name, 32)
-        cost = cost.times((QUANT + name,), bits_O) if QUANT + name in space else cost.scaled(32.0)
+    space, often, name = network.space, multiplicities(network), QUANT + "weights"
+    fine = counted(network, lambda count: count.fine, often)
+    rest = counted(network, lambda count: count.macs - count.fine, often)
     if QUANT + "sparsity" in space:
-        cost = cost.times(
-            (QUANT + "sparsity",), torch.tensor([1.0 - float(o) for o in space[QUANT + "sparsity"].options])
-        )
-    return cost
+        kept = torch.tensor([1.0 - float(o) for o in space[QUANT + "sparsity"].options])
+        rest = rest.times((QUANT + "sparsity",), kept)
+    if name in space:
+        cost = rest.times((name,), _bits(space, "weights", 32)) + fine.times((name,), _bits(space, "weights", 32, fine=True))
+    else:
+        cost = (rest + fine).scaled(32.0)
+    values = QUANT + "activations"
+    return cost.times((values,), _bits(space, "activations", 32)) if values in space else cost.scaled(32.0)
 
 
-def _bits(space: SearchSpace, name: str, exact: int) -> torch.Tensor:
+def _plain(count: Count) -> float:
+    """Weights that are neither biases nor fine."""
+    return count.parameters - count.biases - count.fine
+
+
+def _bits(space: SearchSpace, name: str, exact: int, *, fine: bool = False) -> torch.Tensor:
     """Of each option of a precision; ternary weights have two."""
     known = {EXACT: exact, TERNARY: 2, BINARY: 1}
-    options = space[QUANT + name].options if QUANT + name in space else ()
-    return torch.tensor([float(known.get(str(o)) or int(o)) for o in options], dtype=torch.float64)
+    bits = [
+        max(known.get(str(o)) or int(o), EDGE_BITS if fine and o != EXACT else 1) for o in space[QUANT + name].options
+    ]  # fmt: skip
+    return torch.tensor(bits, dtype=torch.float64)
+
+
+def _pruned_bits(space: SearchSpace, exact: int) -> torch.Tensor:
+    """Of each option of weights, and of sparsity where it is chosen: two signs and zeros take two bits."""
+    bits_O = _bits(space, "weights", exact)
+    if QUANT + "sparsity" not in space:
+        return bits_O
+    sparse_S = torch.tensor([float(o) > 0.0 for o in space[QUANT + "sparsity"].options])
+    return torch.where(sparse_S, bits_O.clamp_min(2.0)[:, None], bits_O[:, None])
+
+
+def _bias_bits(space: SearchSpace, exact: int) -> torch.Tensor:
+    """Of a bias under each option of weights."""
+    options = space[QUANT + "weights"].options
+    return torch.tensor([float(exact if o == EXACT else BIAS.bits) for o in options], dtype=torch.float64)
 
 
 def bits_of(precision: str | int) -> int:
@@ -194,11 +227,23 @@ def table_over(space: SearchSpace, names: Sequence[str], value: Callable[..., fl
     return torch.tensor(fill(), dtype=torch.float64)
 
 
-def _counted(network: Network, value: Value) -> AdditiveCost:
+def multiplicities(network: Network) -> Topology | None:
+    """How often the tables of cells count; costs that share it may be added."""
+    return Topology(network.space) if network.stack is not None else None
+
+
+def counted(network: Network, value: Value, often: Topology | None = None) -> AdditiveCost:
+    """What the parts of a network add up to.
+
+    Args:
+        network: of the space.
+        value: of a part's count.
+        often: `multiplicities`, the same for costs that are to be added.
+    """
     terms = list(_inputs(network, value))
     if network.stack is not None:
         terms += _cells(network, network.stack, value)
-        return AdditiveCost(network.space, terms, multiplicities=Topology(network.space))
+        return AdditiveCost(network.space, terms, multiplicities=often or multiplicities(network))
     for i in range(len(network.layers)):
         terms += _layer(network, i, value)
     return AdditiveCost(network.space, terms)
@@ -235,16 +280,17 @@ def _layer(network: Network, i: int, value: Value) -> Iterator[Term]:
     if i + 1 in network.depth.options:
         head = network.heads[str(i + 1)]
         assert isinstance(head, ElasticLinear)
-        ends = table_over(space, ("depth", width), lambda d, w: value(head.count(w, 1)) if d == i + 1 else 0.0)
+        ends = table_over(space, ("depth", width), lambda d, w: value(head.count(w, 1).at_edge()) if d == i + 1 else 0.0)
         yield Term(("depth", width), ends)
 
 
 def _cells(network: Network, stack: CellStack, value: Value) -> Iterator[Term]:
     """Head, stem, and of the cells what they read, their edges and the norms of their nodes."""
     space, width, norm, head = network.space, "cell/width", "cell/norm", stack.head()
-    alone = value(head.count(0, 1, 1))
+    alone = value(head.count(0, 1, 1).at_edge())
     yield Term((), torch.tensor(alone))
-    yield Term((width,), table_over(space, (width,), lambda w: value(head.count(1, w, 1)) - alone), "outputs")
+    own = table_over(space, (width,), lambda w: value(head.count(1, w, 1).at_edge()) - alone)
+    yield Term((width,), own, "outputs")
     if stack.stem is None:
         return
     stem = stack.stem

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from tradenas.cost.additive import AdditiveCost, Term
-from tradenas.cost.count import macs, parameters
+from tradenas.cost.count import counted, multiplicities
 from tradenas.cost.probabilities import values_of
 from tradenas.errors import SpaceError
 from tradenas.formats.grid import Grid, fraction_of, grids
@@ -125,10 +125,11 @@ class Luts:
 
     Weights, values and sparsity are chosen once for the network, so the cost is a sum of products of means:
 
-        digits x bits = (8 W_taps + A W_head) D_edge + (8 W_first + A W_other) D        A the bits of values
+        digits x bits = (8 F_first + A F_other) D_fine + (8 W_first + A W_other) D        A the bits of values
 
-    with W the weights by what they read, and D the digits of a weight of a normally distributed tensor, cut and rounded
-    as the network does it.  Tables of activations are left out.
+    with F taps, heads and depthwise weights, which have more bits, W the others, both by whether they read inputs, and D
+    the digits of a weight of a normally distributed tensor, cut and rounded as the network does it.  Tables of
+    activations are left out.
 
     Args:
         network: over a space whose weights and values are all in fixed point.
@@ -145,17 +146,12 @@ class Luts:
                     "Luts", got=f"{QUANT}{name} that may be float", expected="fixed point whatever is chosen",
                     fix="name bits alone in space.weight_bits and space.activation_bits",
                 )  # fmt: skip
-        count = macs(network)
-        edge = [t for t in count.terms if "input/lookback" in t.choices]
-        head = [t for t in count.terms if "depth" in t.choices or t.times == "outputs"]
-        first = [t for t in count.terms if t.times == "heard" or any(c.startswith("layer0/") for c in t.choices)]
-        first = [t for t in first if t not in edge and t not in head]
-        other = [t for t in count.terms if t not in edge and t not in head and t not in first]
-        self.taps, self.head, self.first, self.other = (
-            AdditiveCost(space, terms, multiplicities=count.multiplicities) for terms in (edge, head, first, other)
+        often = multiplicities(network)
+        (self.fine_first, self.fine_other), (self.first, self.other) = (
+            _by_input(counted(network, value, often))
+            for value in (lambda count: count.fine, lambda count: count.macs - count.fine)
         )
-        self.weights = count
-        self.parameters = parameters(network)
+        self.biases = counted(network, lambda count: count.biases, often)
         cuts = (QUANT + "weights", QUANT + "sparsity") if QUANT + "sparsity" in space else (QUANT + "weights",)
 
         def table(edge: bool) -> AdditiveCost:
@@ -189,14 +185,26 @@ class Luts:
 
     def _sums(self, of: Callable[[AdditiveCost], Any]) -> tuple[Any, Any, Any]:
         bits, inner, edge = of(self.bits), of(self.digits), of(self.edge_digits)
-        taps, head, first, other = (of(part) for part in (self.taps, self.head, self.first, self.other))
-        wide = (taps * INPUT.bits + head * bits) * edge + (first * INPUT.bits + other * bits) * inner
-        digits = (taps + head) * edge + (first + other) * inner
-        return wide, digits, (of(self.parameters) - of(self.weights)) * bits  # each bias is one number that is rounded
+        parts = (self.fine_first, self.fine_other, self.first, self.other)
+        fine_first, fine_other, first, other = (of(part) for part in parts)
+        wide = (fine_first * INPUT.bits + fine_other * bits) * edge + (first * INPUT.bits + other * bits) * inner
+        digits = (fine_first + fine_other) * edge + (first + other) * inner
+        return wide, digits, of(self.biases) * bits  # each bias is one number that is rounded
+
+
+def _by_input(cost: AdditiveCost) -> tuple[AdditiveCost, AdditiveCost]:
+    """What reads inputs, and what reads values of other layers."""
+    first, other = list[Term](), list[Term]()
+    for term in cost.terms:
+        head = "depth" in term.choices or term.times == "outputs"
+        reads = "input/lookback" in term.choices or term.times == "heard"
+        reads |= any(c.startswith("layer0/") for c in term.choices)
+        (first if reads and not head else other).append(term)
+    return tuple(AdditiveCost(cost.space, terms, multiplicities=cost.multiplicities) for terms in (first, other))  # type: ignore[return-value]
 
 
 def _kept(option: str, edge: bool) -> str:
-    """Taps and heads have some bits at least."""
+    """Taps, heads and depthwise weights have some bits at least."""
     return str(EDGE_BITS) if edge and (option in (TERNARY, BINARY) or int(option) < EDGE_BITS) else option
 
 

@@ -269,7 +269,7 @@ class CellStack(nn.Module):
         if not isinstance(width, int):
             raise ArchitectureError("cell/width", got=repr(width), expected="a whole number")
         nodes = sum(j in {e.target for e in edges} for j in self.graph.outputs)
-        total = self.head().count(nodes, width, 1)
+        total = self.head().count(nodes, width, 1).at_edge()
         cells = self.graph.live_cells(int(str(architecture["cells"])), [e.source for e in edges])
         if cells and self.stem is not None:
             total += self.stem.count(channels, width)

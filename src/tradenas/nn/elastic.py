@@ -10,7 +10,7 @@ network has its own rows and its own weights, and one batched product runs them 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -29,13 +29,29 @@ Width = int | Tensor
 
 @dataclass(frozen=True)
 class Count:
-    """Parameters, and multiply-accumulates for one more candle."""
+    """Parameters, and multiply-accumulates for one more candle.
+
+    Attributes:
+        parameters: all numbers that are learnt.
+        macs: products.
+        biases: of the parameters, those in the format of biases where a network rounds.
+        fine: of the parameters, weights that keep more bits there (`tradenas.nn.precision.EDGE_BITS`) and are not pruned:
+            taps, heads, depthwise weights.  Each is one product.
+    """
 
     parameters: int = 0
     macs: int = 0
+    biases: int = 0
+    fine: int = 0
 
     def __add__(self, other: Count) -> Count:
-        return Count(self.parameters + other.parameters, self.macs + other.macs)
+        return Count(
+            self.parameters + other.parameters, self.macs + other.macs, self.biases + other.biases, self.fine + other.fine
+        )
+
+    def at_edge(self) -> Count:
+        """The same of taps or a head, all of whose weights are fine."""
+        return replace(self, fine=self.parameters - self.biases)
 
 
 def width_of(choice: Choice, weights: int | tuple[int, ...] | Tensor) -> Width:
@@ -118,7 +134,8 @@ class ElasticLinear(nn.Module):
         return gate(F.linear(x_BTC, weight, bias), width)
 
     def count(self, c_in: int, width: int) -> Count:
-        return Count(parameters=c_in * width + (0 if self.bias is None else width), macs=c_in * width)
+        biases = 0 if self.bias is None else width
+        return Count(parameters=c_in * width + biases, macs=c_in * width, biases=biases)
 
 
 class ElasticConv(nn.Module):
@@ -202,5 +219,6 @@ class ElasticConv(nn.Module):
 
     def count(self, c_in: int, width: int) -> Count:
         if self.depthwise:
-            return Count(parameters=c_in * self.kernel, macs=c_in * self.kernel)
-        return Count(parameters=c_in * width * self.kernel + width, macs=c_in * width * self.kernel)
+            return Count(parameters=c_in * self.kernel, macs=c_in * self.kernel).at_edge()
+        products = c_in * width * self.kernel
+        return Count(parameters=products + width, macs=products, biases=width)

@@ -232,7 +232,7 @@ class Inputs(nn.Module):
         features = self.features - sum(is_single(c.name) and closed(c.name, architecture) for c, _ in self.closing)
         features += self.table - self.features  # counted with the switches that closed them for good
         taps = features * int(str(architecture["input/lookback"]))
-        return features, Count(parameters=taps, macs=taps)
+        return features, Count(parameters=taps, macs=taps).at_edge()
 
 
 def _members(choice: Choice, layout: Layout) -> list[int]:

@@ -259,7 +259,7 @@ class Network(nn.Module):
             norm = architecture.get(f"layer{i}/norm")
             total += self.layer(i).count(op, channels, width, None if norm is None else str(norm))
             channels = width
-        return total + Count(parameters=channels + 1, macs=channels)
+        return total + Count(parameters=channels + 1, macs=channels, biases=1).at_edge()
 
     def standalone(self, architecture: Architecture, *, seed: int) -> Network:
         """A fresh network of this one architecture: nothing is shared, nothing inherited."""

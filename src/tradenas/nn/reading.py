@@ -63,4 +63,4 @@ class Reading(nn.Module):
     def count(self, blocks: int, c_in: int, width: int) -> Count:
         """Of a map that reads so many blocks."""
         own = 0 if self.bias is None else width
-        return Count(parameters=blocks * c_in * width + own, macs=blocks * c_in * width)
+        return Count(parameters=blocks * c_in * width + own, macs=blocks * c_in * width, biases=own)

@@ -103,3 +103,12 @@ class FakeRuntime(ProgramRuntime):
             calls += 1
 
         return call
+
+
+class FakeWoven(FakeRuntime):
+    """The same with ops as one part, parts between neighbours, and inputs that lie in blocks of two."""
+
+    woven = True
+
+    def lies(self, channels: int) -> str:
+        return f"{-(-channels // 2)} blocks"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost.latency.fake import CALL_NS, DEVICE, QUICK, Clock, FakeRuntime, cells, chain, network
+from cost.latency.fake import CALL_NS, DEVICE, QUICK, Clock, FakeRuntime, FakeWoven, cells, chain, network
 from tradenas.cost.devices import device
 from tradenas.cost.latency import Latency, Measured, Table, measure
 from tradenas.cost.latency.entries import Entries
@@ -78,6 +78,18 @@ def test_few_parts_still_tell_every_network() -> None:
     found, runtime = made(net=net, most=40, check=20)
     assert errors(found).max() < 1e-6
     latency, rng = Latency(net, found.table, runtime=runtime), rng_for(0, "few")
+    for _ in range(30):
+        assert latency.exact(net.space.sample(rng)) > 0.0
+
+
+@pytest.mark.parametrize(("op", "error"), [("gated", 1e-6), ("residual", 0.02)])
+def test_a_machine_of_sums_is_learnt_between_neighbours_too(op: str, error: float) -> None:
+    """A choice of channels inside an op is not in its form, and costs something here."""
+    net, clock = network(chain(ops=("dense", op), widths=(4, 8, 12, 16))), Clock()
+    runtime = FakeWoven(clock)
+    found = measure(net, DEVICE, effort=QUICK, most=40, check=20, runtime=runtime, clock=clock, draws=20)
+    assert errors(found).max() < error
+    latency, rng = Latency(net, found.table, runtime=runtime), rng_for(0, "woven")
     for _ in range(30):
         assert latency.exact(net.space.sample(rng)) > 0.0
 

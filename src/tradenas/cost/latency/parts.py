@@ -6,13 +6,13 @@ program does to its input (filters, the sum of them beside the body, and the add
 front.  Where a value is read with fewer rows than it has, a runtime may have to cut it: the part `trim`.
 
 A compiler lets what does not wait for each other run at the same time, so that branches which part and meet again
-inside an op (a value and its gate, a residual) take less than one after the other: where asked for, such an op is one
-part.
+inside an op (a value and its gate, a residual) take less than one after the other.  Where a chain is `woven`, such an
+op is one part, and parts are measured between neighbours.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -54,6 +54,7 @@ class Part:
         c_out: channels that it makes.
         reach: rows that it reads before the first that it makes.
         steps: that it is made of, reading `x` (and of the front its own input).
+        woven: whether it is measured between neighbours.
     """
 
     form: str
@@ -61,6 +62,7 @@ class Part:
     c_out: int
     reach: int = field(default=0, compare=False)
     steps: tuple[Step, ...] = field(default=(), compare=False, repr=False)
+    woven: bool = field(default=False)
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -86,12 +88,12 @@ class _Group(NamedTuple):
     then: list[Step]
 
 
-def cut(program: Program, *, joined: bool = False) -> list[Placed]:
+def cut(program: Program, *, woven: bool = False) -> list[Placed]:
     """The parts of a program.
 
     Args:
         program: to be cut.
-        joined: whether an op whose branches meet again is one part.
+        woven: of a chain, see the head of this module.
 
     >>> import numpy as np
     >>> dense = Taps(name="a", reads=("x",), channels=2, weight=np.ones((2, 3, 2)), bias=np.ones(2), at=(1, 0))
@@ -106,7 +108,7 @@ def cut(program: Program, *, joined: bool = False) -> list[Placed]:
     front, exit_ = _front(program, alive)
     groups: list[_Group] = []
     of: dict[str, _Group] = {}
-    whole = _meeting(alive, front) if joined else {}
+    whole = _whole_ops(alive, front) if woven else {}
     readers = Counter(name for step in alive for name in step.reads)
     for step in alive:
         if step.name in front:
@@ -132,28 +134,30 @@ def cut(program: Program, *, joined: bool = False) -> list[Placed]:
                 trims.add((name, read))
                 found.append(Placed(Part(TRIM, channels[name], channels[name]), read, owner))
         found.append(Placed(_part(group, channels), made, owner))
-    return found
+    return [p._replace(part=replace(p.part, woven=woven)) for p in found]
 
 
-def _meeting(alive: Sequence[Step], front: set[str]) -> dict[str, list[Step]]:
-    """Of each step of an op that ends where its branches meet (its sum or product) all of them.
+def _whole_ops(alive: Sequence[Step], front: set[str]) -> dict[str, list[Step]]:
+    """Of each step of an op of a chain that has branches which meet, all of the op's.
 
-    The steps of an op have its name in front of theirs, and a choice of channels that only they read belongs to them
-    (it is not in the form: it takes next to nothing).
+    They are named after layer and op; norm and activation behind it are no part of it, and a choice of channels that
+    only the op reads is (it is not in the form: it takes next to nothing).
     """
+    ops: dict[str, list[Step]] = defaultdict(list)
+    for step in alive:
+        if step.name not in front and "/" in step.name:
+            ops["/".join(step.name.split("/")[:2])].append(step)
     found: dict[str, list[Step]] = {}
-    for k, end in enumerate(alive):
-        names = {s.name for s in alive[:k] if s.name.startswith(f"{end.name}/")}
-        if not names or not isinstance(end, Add | Multiply):
+    for steps in ops.values():
+        while len(steps) > 1 and isinstance(steps[-1], Pointwise | LayerNorm | Quantise):
+            steps.pop()
+        if not any(isinstance(step, Add | Multiply | Attend) for step in steps[1:]):
             continue
-        names.add(end.name)
-        names |= {
-            s.name for s in alive[:k]
-            if isinstance(s, Pick) and s.name not in front and names.issuperset(_readers(alive, s.name))
-        }  # fmt: skip
-        steps = [s for s in alive[: k + 1] if s.name in names]
-        if len(_read(steps)) == 1 and not any(_read(steps).values()):
-            found |= {s.name: steps for s in steps}
+        names = {step.name for step in steps}
+        picks = [s for s in alive if isinstance(s, Pick) and s.name not in front and names >= _readers(alive, s.name)]
+        steps = [s for s in alive if s in steps or s in picks]
+        if len(_read(steps)) == 1:
+            found |= {step.name: steps for step in steps}
     return found
 
 

@@ -51,7 +51,7 @@ class Runtime(abc.ABC):
     block: ClassVar[int] = 16
     #: Widths of an input of which times are measured where there are too many.
     inputs: ClassVar[int] = 3
-    #: Whether what stands beside a part changes its time: an op is one part, and parts are timed between neighbours.
+    #: Whether what stands beside a part changes its time: parts of chains are `woven` (`parts`).
     woven: ClassVar[bool] = False
 
     def __init__(
@@ -135,19 +135,19 @@ class ProgramRuntime(Runtime):
         """Calls of programs."""
 
     def parts(self, network: Network) -> list[Placed]:
-        found = cut(program_of(network), joined=self.woven)
+        found = cut(program_of(network), woven=self.woven and network.stack is None)
         if not self.stream:
             return found
         return [Placed(p.part, 1, p.owner) for p in found if p.part.form != "trim"]
 
     def unseen(self, network: Network) -> Iterable[Part]:
-        return _crops(network)
+        return _crops(network, woven=self.woven)
 
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
         return recipe(part, rows, stream=self.stream)
 
     def samples(self, samples: Sequence[Sample]) -> list[Call]:
-        return self.build([sample_program(s, stream=self.stream, between=self.woven) for s in samples])
+        return self.build([sample_program(s, stream=self.stream) for s in samples])
 
     def nets(self, networks: Sequence[Network]) -> list[Call]:
         return self.build([program_of(network) for network in networks])
@@ -177,7 +177,7 @@ class OnnxRuntime(ProgramRuntime):
         return made
 
 
-def _crops(network: Network) -> Iterator[Part]:
+def _crops(network: Network, *, woven: bool) -> Iterator[Part]:
     """Choices of channels, between all widths of a chain where layers that skip can stand in any order."""
     if network.stack is not None or not any(op.carries for layer in network.layers for op in _ops(layer)):
         return
@@ -187,7 +187,7 @@ def _crops(network: Network) -> Iterator[Part]:
         if before != after:
             index = tuple(i if i < before else -1 for i in range(after))
             step = Pick(name="p", reads=("x",), channels=after, index=index)
-            yield Part(form_of(step), before, after, 0, (step,))
+            yield Part(form_of(step), before, after, 0, (step,), woven)
 
 
 def _ops(layer: object) -> Iterable[Op]:

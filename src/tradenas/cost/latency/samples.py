@@ -4,9 +4,9 @@ A part cannot run alone: it is measured between an input and a `sink`, a map to 
 rows, and what input and sink cost by themselves is subtracted (`recipe`).  Of that only the sum is known.  Half of it
 is taken for each: what one part is so charged too much, the part that reads it is charged too little.
 
-Where a compiler weaves neighbours into each other, a part is measured `between` what stands beside it in a network: a
+Where a compiler weaves neighbours into each other, a part is measured between what stands beside it in a chain: a
 dense step makes its input, and the sink is a layer and a head.  Both are in what is subtracted, so the sum over a
-network's parts is that of its own steps all the same.
+network's parts is that of its own steps all the same.  The head itself, one channel of one row, has no sink behind it.
 """
 
 from __future__ import annotations
@@ -67,36 +67,41 @@ def recipe(part: Part, rows: int, *, stream: bool = False) -> dict[Sample, float
         found[sample] += factor  # type: ignore[assignment]
 
     def half(channels: int, of_rows: int, factor: float) -> None:
-        add(Sample("base", _channels(channels), 1 if stream else of_rows), 0.5 * factor)
+        add(Sample("base", _channels(channels, part), 1 if stream else of_rows), 0.5 * factor)
         add(EMPTY, -0.5 * factor)
 
     if part.form == TRIM:
         if not stream:
-            add(Sample(TRIM, _channels(part.c_in), rows), 1.0)
-            add(Sample("whole", _channels(part.c_in), rows + SPARE), -1.0)
+            add(Sample(TRIM, _channels(part.c_in, part), rows), 1.0)
+            add(Sample("whole", _channels(part.c_in, part), rows + SPARE), -1.0)
             half(part.c_in, rows, -1.0)
             half(part.c_in, rows + SPARE, 1.0)
         return dict(found)
     add(Sample("part", part, rows), 1.0)
     add(EMPTY, -1.0)
-    half(part.c_out, rows, -1.0)
+    if not _is_head(part, rows):
+        half(part.c_out, rows, -1.0)
     if not part.is_front:
         half(part.c_in, rows + part.reach, -1.0)
-        if part.reach and not stream and any(rows_back(part.steps[0], n) == 0 for n in part.steps[0].reads):
+        if part.reach and not (stream or part.woven) and any(rows_back(part.steps[0], n) == 0 for n in part.steps[0].reads):
             for sample, factor in recipe(Part(TRIM, part.c_in, part.c_in), rows).items():
                 add(sample, -factor)
     return {sample: factor for sample, factor in found.items() if factor}
 
 
-def _channels(channels: int) -> Part:
-    return Part("channels", channels, channels)
+def _is_head(part: Part, rows: int) -> bool:
+    return part.woven and part.c_out == rows == 1
 
 
-def sample_program(sample: Sample, *, stream: bool = False, between: bool = False) -> Program:
-    """The small program of a sample; between neighbours where asked for."""
+def _channels(channels: int, like: Part) -> Part:
+    return Part("channels", channels, channels, woven=like.woven)
+
+
+def sample_program(sample: Sample, *, stream: bool = False) -> Program:
+    """The small program of a sample."""
     what, part, rows = sample
     rows = 1 if stream else rows
-    sink = _layer_and_head if between else _sink
+    sink = _layer_and_head if part.woven else _sink
     if what == "empty":
         return Program(steps=(Input(name="x", channels=1),), output="x", columns=(0,))
     if what == "part" and part.is_front:
@@ -104,7 +109,9 @@ def sample_program(sample: Sample, *, stream: bool = False, between: bool = Fals
         if not isinstance(last, Add) or last.channels != 1 or last.name == EXIT:
             return _program([*part.steps, *sink("out", part.steps[0].name, part.c_out, rows)])
         return _program([*steps, *sink("sink", EXIT, part.c_out, rows), replace(last, reads=(last.reads[0], "sink"))])
-    x = _neighbour(part.c_in) if between else [Input(name="x", channels=part.c_in)]
+    x = _neighbour(part.c_in) if part.woven else [Input(name="x", channels=part.c_in)]
+    if what == "part" and _is_head(part, rows):
+        return _program([*x, *part.steps])
     if what == "part":
         return _program([*x, *part.steps, *sink("out", part.steps[-1].name, part.c_out, rows)])
     if what == "base":
