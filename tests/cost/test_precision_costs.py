@@ -85,7 +85,7 @@ def test_spaces_without_a_choice_of_bits_cost_what_they_did():
 
 
 def bits_of_values(values: np.ndarray) -> int:
-    """The least that holds every number of a tensor as a whole number of steps of a power of two, in two's complement."""
+    """The least that holds every number of a tensor, in steps of a power of two and two's complement."""
     sizes = sorted({abs(float(v)) for v in values.ravel()})
     if len(sizes) == 1:
         return 1
@@ -113,7 +113,9 @@ def filled(network: Network) -> Network:
     rng = rng_for(0, "filled")
     with torch.no_grad():
         for parameter in network.parameters():
-            flat = torch.from_numpy(rng.uniform(0.5, 1.0, parameter.numel()) * rng.choice([-1.0, 1.0], parameter.numel()))
+            flat = torch.from_numpy(
+                rng.uniform(0.5, 1.0, parameter.numel()) * rng.choice([-1.0, 1.0], parameter.numel())
+            )
             flat[:3] = torch.tensor([0.9999, -0.9999, 0.0001])[: len(flat)]
             parameter.copy_(flat.view_as(parameter))
     return network

@@ -110,7 +110,9 @@ def weight_bytes(network: Network, precision: str | int = "float32") -> Additive
     often, name = multiplicities(network), QUANT + "weights"
     names = (name, QUANT + "sparsity") if QUANT + "sparsity" in space else (name,)
     cost = counted(network, _plain, often).times(names, _pruned_bits(space, asked) / 8)
-    cost += counted(network, lambda count: count.fine, often).times((name,), _bits(space, "weights", asked, fine=True) / 8)
+    cost += counted(network, lambda count: count.fine, often).times(
+        (name,), _bits(space, "weights", asked, fine=True) / 8
+    )
     return cost + counted(network, lambda count: count.biases, often).times((name,), _bias_bits(space, asked) / 8)
 
 
@@ -127,7 +129,9 @@ def bit_operations(network: Network) -> AdditiveCost:
         kept = torch.tensor([1.0 - float(o) for o in space[QUANT + "sparsity"].options])
         rest = rest.times((QUANT + "sparsity",), kept)
     if name in space:
-        cost = rest.times((name,), _bits(space, "weights", 32)) + fine.times((name,), _bits(space, "weights", 32, fine=True))
+        cost = rest.times((name,), _bits(space, "weights", 32)) + fine.times(
+            (name,), _bits(space, "weights", 32, fine=True)
+        )
     else:
         cost = (rest + fine).scaled(32.0)
     values = QUANT + "activations"
@@ -280,7 +284,9 @@ def _layer(network: Network, i: int, value: Value) -> Iterator[Term]:
     if i + 1 in network.depth.options:
         head = network.heads[str(i + 1)]
         assert isinstance(head, ElasticLinear)
-        ends = table_over(space, ("depth", width), lambda d, w: value(head.count(w, 1).at_edge()) if d == i + 1 else 0.0)
+        ends = table_over(
+            space, ("depth", width), lambda d, w: value(head.count(w, 1).at_edge()) if d == i + 1 else 0.0
+        )
         yield Term(("depth", width), ends)
 
 

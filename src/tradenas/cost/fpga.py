@@ -127,8 +127,8 @@ class Luts:
 
         digits x bits = (8 F_first + A F_other) D_fine + (8 W_first + A W_other) D        A the bits of values
 
-    with F taps, heads and depthwise weights, which have more bits, W the others, both by whether they read inputs, and D
-    the digits of a weight of a normally distributed tensor, cut and rounded as the network does it.  Tables of
+    with F taps, heads and depthwise weights, which have more bits, W the others, both by whether they read inputs, and
+    D the digits of a weight of a normally distributed tensor, cut and rounded as the network does it.  Tables of
     activations are left out.
 
     Args:

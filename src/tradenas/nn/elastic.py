@@ -35,8 +35,8 @@ class Count:
         parameters: all numbers that are learnt.
         macs: products.
         biases: of the parameters, those in the format of biases where a network rounds.
-        fine: of the parameters, weights that keep more bits there (`tradenas.nn.precision.EDGE_BITS`) and are not pruned:
-            taps, heads, depthwise weights.  Each is one product.
+        fine: of the parameters, weights that keep more bits there (`tradenas.nn.precision.EDGE_BITS`) and are not
+            pruned: taps, heads, depthwise weights.  Each is one product.
     """
 
     parameters: int = 0
@@ -46,7 +46,10 @@ class Count:
 
     def __add__(self, other: Count) -> Count:
         return Count(
-            self.parameters + other.parameters, self.macs + other.macs, self.biases + other.biases, self.fine + other.fine
+            self.parameters + other.parameters,
+            self.macs + other.macs,
+            self.biases + other.biases,
+            self.fine + other.fine,
         )
 
     def at_edge(self) -> Count:

@@ -83,7 +83,11 @@ def recipe(part: Part, rows: int, *, stream: bool = False) -> dict[Sample, float
         half(part.c_out, rows, -1.0)
     if not part.is_front:
         half(part.c_in, rows + part.reach, -1.0)
-        if part.reach and not (stream or part.woven) and any(rows_back(part.steps[0], n) == 0 for n in part.steps[0].reads):
+        if (
+            part.reach
+            and not (stream or part.woven)
+            and any(rows_back(part.steps[0], n) == 0 for n in part.steps[0].reads)
+        ):
             for sample, factor in recipe(Part(TRIM, part.c_in, part.c_in), rows).items():
                 add(sample, -factor)
     return {sample: factor for sample, factor in found.items() if factor}
