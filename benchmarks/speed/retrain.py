@@ -5,11 +5,20 @@ network that looks back gets windows of 64 rows in (B, C, T).  Together is `fit_
 a layer, AdamW on a matrix of weights, with all that a real retraining does.  Equal numbers of targets; what a target of
 a segment is worth beside one of a window is what `loss.py` measures.  A few networks are timed one after another, as
 each takes as long; 50 of them together.
+
+Then what a study makes of it: the jobs of its retraining one by one against in stacks, through the same runner.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections.abc import Iterator
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +28,26 @@ from turns import turns
 from speed.figure import Figure
 from speed.plain import Plain
 from speed.world import LAYOUT, market
+from tradenas.events import Events
 from tradenas.nn import Network
 from tradenas.seeds import rng_for
 from tradenas.space import Chain
 from tradenas.splits import Span
+from tradenas.study import read_config
+from tradenas.study.bench import Bench
+from tradenas.study.folder import RunFolder
+from tradenas.study.market import prepare
+from tradenas.study.paths import split_jobs
 from tradenas.train.loop import Training
 from tradenas.train.stacked import Job, fit_stacked
+from tradenas.trials.jobs import JobSpec
+from tradenas.trials.ledger import Ledger
+from tradenas.trials.runner import InlineRunner, ProcessRunner
+from tradenas.trials.stacks import stacks_of
 
 NETS, BATCH, WINDOW, EPOCHS, ROWS = 50, 256, 64, 4, 5_000
+#: As `runner.stack` has it.
+STACK = 8
 #: Name, op, lookback, width, layers, mark.
 SHAPES = (
     ("tiny MLP 12-32-32-1", "dense", 1, 32, 2, 10.0),
@@ -72,6 +93,7 @@ class Alone:
 def figures(full: bool) -> Iterator[Figure]:
     for shape in SHAPES:
         yield against(*shape, rounds=9 if full else 4)
+    yield from studies(rounds=5 if full else 3)
 
 
 def against(name: str, op: str, lookback: int, width: int, layers: int, bar: float, *, rounds: int) -> Figure:
@@ -100,3 +122,58 @@ def against(name: str, op: str, lookback: int, width: int, layers: int, bar: flo
         [r * NETS / few * share * EPOCHS for r in took.ratios("alone", "together")], bar=bar,
         note=f"{took.best('together') / 1e3 / EPOCHS:.2f} s an epoch of {len(alone.rows)} targets for all {NETS}",
     )  # fmt: skip
+
+
+def studies(*, rounds: int) -> Iterator[Figure]:
+    """5 finalists x 3 seeds, and 15 splits of one of them (combinatorial folds), of the demo and of a longer market.
+
+    Wall time is that of two workers, their start included, which is all there is to the demo.
+    """
+    cases = (
+        ("demo sp500, 5,000 rows", {}, (("CPU, in one process", time.process_time),)),
+        (
+            "100,000 rows, 4 epochs",
+            {"data.source": "planted:volume", "data.bars": 100_000, "trials.training.epochs": 4},
+            (("CPU, in one process", time.process_time), ("wall time, two workers", time.perf_counter)),
+        ),
+    )
+    for world, changes, clocks in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            bench, finalists, splits = trainings(Path(folder), changes)
+            for name, specs in (("5 finalists x 3 seeds", finalists), ("1 finalist x 15 splits", splits)):
+                for way, clock in clocks:
+                    ways = {str(most): partial(work, bench, specs, most, way) for most in (1, STACK)}
+                    took = turns(ways, rounds, clock=clock)
+                    yield Figure.of(
+                        f"{name} of a study one by one / in stacks, {world}: {way}",
+                        took.ratios("1", str(STACK)),
+                        note=f"{took.best('1') / 1e3:.1f} and {took.best(str(STACK)) / 1e3:.1f} s, "
+                        f"{len(specs)} networks in {len(stacks_of(specs, STACK))} stacks",
+                    )
+
+
+def trainings(folder: Path, changes: dict[str, Any]) -> tuple[Bench, list[JobSpec], list[JobSpec]]:
+    """The jobs of a study that has data and no search: its finalists are drawn at random."""
+    demo = Path(str(resources.files("tradenas.study") / "demos" / "sp500.toml"))
+    config = read_config(demo, changes={"trials.paths.groups": 6, **changes})
+    run = RunFolder.create(folder, config, base=folder, command="benchmarks/speed/retrain.py")
+    prepare(run, config, Events(), base=folder)
+    bench = Bench.at(run, config, Ledger(folder / "ledger.db"), Events(), run.open_rows)
+    space, zones = config.space.space(bench.data.indicators), bench.zones
+    drawn = [space.sample(rng_for(7, "finalists", i)) for i in range(5)]
+    rows: dict[str, Any] = {"train": zones.search, "signals": {"selection": zones.selection}}
+    finalists = [bench.network_job(a, space=config.space, **rows, seed=seed) for a in drawn for seed in range(3)]
+    epochs = min(15, config.trials.training.epochs)
+    return bench, finalists, split_jobs(bench, drawn[0], epochs=epochs)[1]
+
+
+def work(bench: Bench, specs: list[JobSpec], most: int, way: str) -> None:
+    """All jobs from scratch, in a folder that is new but for the dataset."""
+    runner = InlineRunner(stack=most) if way.startswith("CPU") else ProcessRunner(2, stack=most)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder) / "jobs" / "inputs"
+        inputs.mkdir(parents=True)
+        os.link(bench.jobs_folder / "inputs" / bench.dataset_sha, inputs / bench.dataset_sha)
+        with Ledger(Path(folder) / "ledger.db") as ledger:
+            done = runner.run(specs, ledger=ledger, folder=Path(folder) / "jobs")
+    assert all(one.status == "ok" for one in done.values())

@@ -10,6 +10,7 @@ chosen on these very rows.  It says how much the result hangs on the period.  Th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tradenas.atomic import write_json
 from tradenas.errors import DivergedError
 from tradenas.events import Events
 from tradenas.space import Architecture
-from tradenas.splits import Span, combinatorial, paths
+from tradenas.splits import Span, Split, combinatorial, paths
 from tradenas.stats import sharpe
 from tradenas.study.bench import Bench
 from tradenas.study.config import StudyConfig
@@ -29,7 +30,7 @@ from tradenas.trials.ledger import Ledger, Trial
 from tradenas.trials.retrain import plain
 from tradenas.typing import FloatArray
 
-__all__ = ["recombine", "recombined"]
+__all__ = ["recombine", "recombined", "split_jobs"]
 
 Daily = dict[int, float]
 
@@ -44,33 +45,11 @@ def recombine(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Ev
     name = best_of(rows, ("finalist",), config.metric)
     row = next(r for r in rows if r["name"] == name)
     architecture = Architecture.from_plain(row["architecture"])
-    zone = Span(bench.zones.search.start, bench.zones.selection.stop)
-    splits = list(
-        combinatorial(
-            zone, groups=budget.groups, tested=budget.tested, purge=bench.zones.purge, embargo=bench.zones.embargo
-        )
-    )
-    blocks = sorted({span for split in splits for span in split.test}, key=lambda s: s.start)
-    training = {**plain(config.trials.training), "epochs": _epochs(bench, row), "holdout": 0.0, "patience": 0}
-    specs = [
-        JobSpec(
-            kind="fit_split",
-            params={
-                "space": plain(config.full_space),
-                "architecture": dict(architecture),
-                "training": training,
-                "train": [[span.start, span.stop] for span in split.train],
-                "signals": {f"group-{blocks.index(span)}": [span.start, span.stop] for span in split.test},
-            },
-            inputs={"dataset": bench.dataset_sha},
-            seed=config.seed,
-            threads=config.runner.threads,
-        )
-        for split in splits
-    ]
+    splits, specs = split_jobs(bench, architecture, epochs=_epochs(bench, row))
     outcomes = bench.run("paths", specs)
     judged: dict[tuple[int, int], Daily] = {}
     held: dict[int, Daily] = {}
+    blocks = _blocks(splits)
     for s, spec in enumerate(specs):
         outcome = outcomes[spec.id]
         for span in splits[s].test:
@@ -90,7 +69,39 @@ def recombine(folder: RunFolder, config: StudyConfig, ledger: Ledger, events: Ev
         )
         for p, value in enumerate(told["sharpe"])
     )
-    write_json(folder.paths, {"strategy": name, "epochs": training["epochs"], **told})
+    write_json(folder.paths, {"strategy": name, "epochs": specs[0].params["training"]["epochs"], **told})
+
+
+def split_jobs(bench: Bench, architecture: Architecture, *, epochs: int) -> tuple[list[Split], list[JobSpec]]:
+    """Every choice of groups to be judged, and the training on the rest of each."""
+    config, budget, zones = bench.config, bench.config.trials.paths, bench.zones
+    zone = Span(zones.search.start, zones.selection.stop)
+    splits = list(
+        combinatorial(zone, groups=budget.groups, tested=budget.tested, purge=zones.purge, embargo=zones.embargo)
+    )
+    blocks = _blocks(splits)
+    training = {**plain(config.trials.training), "epochs": epochs, "holdout": 0.0, "patience": 0}
+    specs = [
+        JobSpec(
+            kind="fit_split",
+            params={
+                "space": plain(config.full_space),
+                "architecture": dict(architecture),
+                "training": training,
+                "train": [[span.start, span.stop] for span in split.train],
+                "signals": {f"group-{blocks.index(span)}": [span.start, span.stop] for span in split.test},
+            },
+            inputs={"dataset": bench.dataset_sha},
+            seed=config.seed,
+            threads=config.runner.threads,
+        )
+        for split in splits
+    ]
+    return splits, specs
+
+
+def _blocks(splits: Sequence[Split]) -> list[Span]:
+    return sorted({span for split in splits for span in split.test}, key=lambda s: s.start)
 
 
 def recombined(
