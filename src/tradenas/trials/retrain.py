@@ -97,7 +97,8 @@ def train_together(
 
 def as_one_of(params: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
     """What jobs of one stack have in common: these params; None for a network that had better be alone."""
-    together = pays(params["architecture"], batch=params["training"]["batch"])
+    training = params["training"]
+    together = pays(params["architecture"], batch=training["batch"]) and not training.get("bf16")
     return {name: params.get(name) for name in names} if together else None
 
 
