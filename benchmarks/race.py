@@ -10,6 +10,14 @@ seeds.  The others get the CPU seconds that took, the last of them for two more 
 as the mean of three.  `random` trains uniform draws; `tpe` draws with TPESampler from the same conditional choices,
 is told the loss on the held-out rows that also stop a training early, and MedianPruner ends what lags behind there.
 
+These train with our own trainer.  `tpe_textbook` is the same TPE as somebody without tradenas would run it: the same
+networks, rows, labels and recipe in plain PyTorch, a window of rows for each target (`speed/textbook.py`).  `quick` is
+the default search cut short: one supernet, `QUICK` says how, and three finalists.
+
+    python race.py --bars 20000 --epochs 12 --patience 3 --methods tradenas quick tpe --out textbook.jsonl
+    python race.py --bars 20000 --epochs 12 --patience 3 --methods tpe_textbook --seconds 300 --out textbook.jsonl
+    python race_curves.py textbook.jsonl --to tradenas quick tpe
+
 One line a run in the output file: a point each time the best so far changed, at its CPU second.  Figures on fresh
 rows cost no time on that clock.  What is in the file already is not run again.
 """
@@ -21,52 +29,35 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import torch
-from worlds import SPACE, Arena, arena
+from speed.textbook import Textbook, fit_textbook, same
+from worlds import BARS, SPACE, Arena, arena, candles_arena
 
-from tradenas.data import Repairs, read_candles, resample
 from tradenas.errors import DivergedError
-from tradenas.features import Target, build_table
 from tradenas.nn import Layout, Network
-from tradenas.search.base import Scorer, Task, run_search
+from tradenas.search.base import Method, Scorer, Task, run_search
+from tradenas.search.methods import Sandwich
 from tradenas.search.parts.evolution import sample_distinct
 from tradenas.search.parts.proxies import best_first
 from tradenas.space import Architecture
-from tradenas.splits import Span, holdout
+from tradenas.splits import Span
 from tradenas.study.config import read_config
 from tradenas.train.backtest import Costs, Rule
-from tradenas.train.build import build_dataset
 from tradenas.train.evaluate import Evaluator
 from tradenas.train.fit import Fitted, fit
-from tradenas.train.loop import Training
+from tradenas.train.loop import Optimisation, Training
 
-TRAINING, SEEDS, TOP, GAP = Training(epochs=30), 3, 5, 120
+TRAINING, SEEDS, TOP = Training(epochs=30), 3, 5
+#: The default search cut short, chosen on seeds 7 and 8, which nothing is told of.
+QUICK = Sandwich(supernets=1, training=Optimisation(epochs=20, batch=512, lr=1e-2))
 #: Untrained networks that `zero_cost` ranks.
 SCREENED = 500
-
-
-def candles_arena(options: argparse.Namespace) -> Arena:
-    """Real candles: 45 % to search on (a quarter of them ranks), 20 % to select, 35 % fresh; no oracle."""
-    candles, _ = read_candles(options.candles, symbol=options.symbol or None, repairs=Repairs())
-    if options.resample:
-        candles = resample(candles, options.resample * 60_000)
-    data = build_dataset(candles, build_table(candles), Target(kind="forward_return"))
-    bars = len(data)
-    search = Span(int(data.ready_T.argmax()), int(bars * 0.45))
-    return Arena(
-        world=None,  # type: ignore[arg-type]
-        data=data,
-        search=search,
-        fold=holdout(search, 0.25, purge=2, embargo=GAP),
-        selection=Span(search.stop + GAP + 2, int(bars * 0.65)),
-        fresh=Span(int(bars * 0.65) + GAP + 2, bars - 2),
-    )
 
 
 @dataclass
@@ -75,7 +66,9 @@ class Course:
 
     arena: Arena
     seed: int
-    voices: dict[Architecture, list[Fitted]] = field(default_factory=dict)
+    training: Training = TRAINING
+    trainer: Callable[..., Fitted | Textbook] = fit
+    voices: dict[Architecture, list[Fitted | Textbook]] = field(default_factory=dict)
     merits: dict[Architecture, float] = field(default_factory=dict)
     points: list[dict[str, float]] = field(default_factory=list)
     took: dict[Architecture, float] = field(default_factory=dict)
@@ -95,13 +88,13 @@ class Course:
 
     def train(
         self, architecture: Architecture, n: int = 0, on_epoch: Callable[[int, dict[str, float]], None] | None = None
-    ) -> Fitted:
+    ) -> Fitted | Textbook:
         """The n-th training of an architecture; notes whether there is a new best."""
         data, search = self.arena.data, self.arena.search
         self.tried += 1
         began = self.seconds
-        fitted = fit(
-            self.template, architecture, data, search, training=TRAINING, seed=self.seed + n, on_epoch=on_epoch
+        fitted = self.trainer(
+            self.template, architecture, data, search, training=self.training, seed=self.seed + n, on_epoch=on_epoch
         )
         self.voices.setdefault(architecture, []).append(fitted)
         self.merits[architecture] = self.ic(architecture, self.arena.selection)
@@ -158,8 +151,17 @@ def task_of(a: Arena, seed: int) -> Task:
 
 
 def tradenas(course: Course, budget_s: float) -> dict[str, Any]:
-    """The default search of a study; architectures that differ in dropout alone are one finalist."""
-    method = read_config({}).search
+    """The default search of a study."""
+    return searched(course, read_config({}).search, TOP)
+
+
+def quick(course: Course, budget_s: float) -> dict[str, Any]:
+    """The same, cut short."""
+    return searched(course, QUICK, 3)
+
+
+def searched(course: Course, method: Method[Any], top: int) -> dict[str, Any]:
+    """A one-shot search, and its best retrained; architectures that differ in dropout alone are one finalist."""
     with tempfile.TemporaryDirectory() as folder:
         candidates = run_search(method, task_of(course.arena, course.seed), Path(folder))
     searched_s = course.seconds
@@ -168,7 +170,7 @@ def tradenas(course: Course, budget_s: float) -> dict[str, Any]:
         sight = tuple((k, v) for k, v in c.architecture.items() if not k.endswith("dropout"))
         sights.setdefault(sight, c.architecture)
     for n in range(SEEDS):
-        for architecture in list(sights.values())[:TOP]:
+        for architecture in list(sights.values())[:top]:
             course.train(architecture, n)
     return {"search_cpu": searched_s, "kind": method.kind}
 
@@ -240,7 +242,16 @@ def tpe(course: Course, budget_s: float) -> dict[str, Any]:
     return {"again": again, "pruned": pruned, "failed": failed}
 
 
-METHODS = {"tradenas": tradenas, "random": random, "tpe": tpe, "zero_cost": zero_cost}
+def tpe_textbook(course: Course, budget_s: float) -> dict[str, Any]:
+    """The same TPE, its trainings written without tradenas."""
+    course.trainer = fit_textbook
+    return tpe(course, budget_s)
+
+
+METHODS = {
+    "tradenas": tradenas, "quick": quick, "random": random, "tpe": tpe, "tpe_textbook": tpe_textbook,
+    "zero_cost": zero_cost,
+}  # fmt: skip
 
 
 def runs_of(file: Path) -> list[dict[str, Any]]:
@@ -253,6 +264,11 @@ def main() -> None:
     parser.add_argument("--candles", type=Path)
     parser.add_argument("--symbol", default="")
     parser.add_argument("--resample", type=int, default=0, help="minutes")
+    parser.add_argument("--rows", type=int, default=0, help="first bars of the candles; default: all")
+    parser.add_argument("--target", default="return", choices=["return", "volatility"], help="of candles")
+    parser.add_argument("--bars", type=int, default=BARS, help="of a planted world before its fresh ones")
+    parser.add_argument("--epochs", type=int, default=TRAINING.epochs, help="of each training of one network")
+    parser.add_argument("--patience", type=int, default=TRAINING.patience)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", nargs="+", default=["tradenas", "random", "tpe"], choices=list(METHODS))
@@ -261,21 +277,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("race.jsonl"))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    training = replace(TRAINING, epochs=options.epochs, patience=options.patience)
     worlds = [*options.worlds, *(["candles"] if options.candles else [])]
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for world in worlds:
-            name = world if world != "candles" else f"{options.symbol} {options.resample}m"
+            name = world
+            if world == "candles":
+                name = options.symbol + f" {options.resample}m" * bool(options.resample)
+                name += " volatility" * (options.target == "volatility")
             done = {(r["world"], r["seed"], r["method"], r["factor"]): r for r in runs_of(options.out)}
             a: Arena | None = None
             for method in options.methods:
-                factor = 1.0 if method == "tradenas" else options.factor
+                own = method in ("tradenas", "quick")  # take what they take
+                factor = 1.0 if own else options.factor
                 if (name, seed, method, factor) in done:
                     continue
                 budget_s = options.seconds or done.get((name, seed, "tradenas", 1.0), {}).get("cpu", 0.0)
-                if not budget_s and method != "tradenas":
+                if not budget_s and not own:
                     parser.error("run tradenas first, or give --seconds")
-                a = a or (candles_arena(options) if world == "candles" else arena(world, seed))
-                course = Course(a, seed)
+                if world != "candles":
+                    a = a or arena(world, seed, bars=options.bars)
+                a = a or candles_arena(
+                    options.candles, options.symbol, minutes=options.resample, rows=options.rows,
+                    volatility=options.target == "volatility",
+                )  # fmt: skip
+                course = Course(a, seed, training)
+                if method == "tpe_textbook":
+                    assert same(course.template) < 1e-5, "the two ways are not the same networks"
+                    course = Course(a, seed, training)  # its clock starts now
                 told = METHODS[method](course, budget_s * factor)
                 last = course.points[-1]
                 run = {"world": name, "seed": seed, "method": method, "factor": factor, "budget": budget_s * factor}
@@ -285,7 +314,7 @@ def main() -> None:
                     file.write(json.dumps(run) + "\n")
                 of = f" of oracle {last['oracle']:.3f}" if "oracle" in last else ""
                 print(
-                    f"{name:12} seed {seed} {method:9} {run['cpu']:5.0f} s  trained {run['tried']:3}  "
+                    f"{name:12} seed {seed} {method:12} {run['cpu']:5.0f} s  trained {run['tried']:3}  "
                     f"selection IC {last['merit']:.3f}  fresh IC {last['ic']:.3f}{of}",
                     flush=True,
                 )

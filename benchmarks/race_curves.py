@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from race import runs_of
 
-COLOURS = {"tradenas": "#0b6e4f", "random": "#8a8d91", "tpe": "#c8553d", "zero_cost": "#3d5a98"}
+COLOURS = {
+    "tradenas": "#0b6e4f", "quick": "#62b58f", "random": "#8a8d91", "tpe": "#c8553d", "tpe_textbook": "#7d2f1f",
+    "zero_cost": "#3d5a98",
+}  # fmt: skip
 
 
 def quality(point: dict[str, float]) -> float:
@@ -43,11 +46,16 @@ def reached(run: dict[str, Any], mark: float, of: Any) -> tuple[float, bool]:
     return (hits[0], True) if hits else (run["cpu"], False)
 
 
-def table(runs: list[dict[str, Any]]) -> None:
+def grouped(runs: list[dict[str, Any]]) -> dict[tuple[str, str, float], list[dict[str, Any]]]:
+    """Runs of all seeds by world, method and factor."""
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = defaultdict(list)
-    reference = {(r["world"], r["seed"]): r for r in runs if r["method"] == "tradenas"}
-    for run in runs:
+    for run in sorted(runs, key=lambda r: r["seed"]):
         groups[run["world"], run["method"], run["factor"]].append(run)
+    return groups
+
+
+def table(runs: list[dict[str, Any]]) -> None:
+    groups = grouped(runs)
     print("| world | method | seeds | CPU s | trained | selection IC | fresh IC | of the oracle | at half time |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for (world, method, factor), some in groups.items():
@@ -60,20 +68,35 @@ def table(runs: list[dict[str, Any]]) -> None:
             f"| {np.mean([r['tried'] for r in some]):.0f} | {spread([p['merit'] for p in last], 3)} "
             f"| {spread([p['ic'] for p in last], 3)} | {shares} | {half} |"
         )
-    print("\nCPU to be as good as tradenas ended, in units of the CPU that tradenas took, seed by seed:\n")
-    print("| world | rival | by fresh IC | by selection IC |\n| --- | --- | --- | --- |")
-    for (world, method, factor), some in groups.items():
-        if method == "tradenas":
+
+
+def against(runs: list[dict[str, Any]], one: str) -> None:
+    """CPU that others need for what `one` ends with, over what `one` took; and what they have when it ends."""
+    reference = {(r["world"], r["seed"]): r for r in runs if r["method"] == one}
+    print(
+        f"\nCPU to be as good as {one} ended, in units of the CPU that {one} took, seed by seed (>: never in its time);"
+    )
+    print(f"and IC on fresh rows (of the oracle's) at the second at which {one} ended, its own in brackets:\n")
+    print("| world | rival | by fresh IC | by selection IC | fresh IC then |\n| --- | --- | --- | --- | --- |")
+    for (world, method, factor), every in grouped(runs).items():
+        some = [r for r in every if (world, r["seed"]) in reference]
+        if method == one or not some:
             continue
         cells = []
         for of in (quality, lambda p: p["merit"]):
             told = []
-            for run in sorted(some, key=lambda r: r["seed"]):
+            for run in some:
                 mine = reference[world, run["seed"]]
                 cpu, ever = reached(run, of(mine["points"][-1]), of)
                 told.append(f"{'' if ever else '> '}{cpu / mine['cpu']:.2f}")
             cells.append(", ".join(told))
-        print(f"| {world} | {method if factor == 1.0 else f'{method} x {factor:g}'} | {' | '.join(cells)} |")
+        then = []
+        for run in some:
+            mine = reference[world, run["seed"]]
+            theirs = at(run, mine["cpu"], quality)
+            then.append(f"{'none' if np.isnan(theirs) else f'{theirs:.2f}'} ({quality(mine['points'][-1]):.2f})")
+        name = method if factor == 1.0 else f"{method} x {factor:g}"
+        print(f"| {world} | {name} | {' | '.join(cells)} | {', '.join(then)} |")
 
 
 def draw(runs: list[dict[str, Any]], file: Path) -> None:
@@ -118,9 +141,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--svg", type=Path)
+    parser.add_argument("--to", nargs="+", default=["tradenas"], help="methods whose end the others are held against")
     options = parser.parse_args()
     runs = runs_of(options.runs)
     table(runs)
+    for one in options.to:
+        against(runs, one)
     if options.svg:
         draw(runs, options.svg)
 

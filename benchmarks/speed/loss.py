@@ -8,9 +8,11 @@ each from the same weights with AdamW at a constant rate:
     cone       our layers, one target a segment: windows of which only the rows that the target hangs on are computed
     segments   S consecutive targets share their history
 
-Each way tries the same number of settings (batch or S, learning rate) with the same CPU budget, on one seed; its best
-one then runs on other seeds, and is compared.  Losses are of one pass over the validation rows, off the clock.  Marks
-lie at shares of the way from the constant forecast to the best loss that all ways reached.
+Segments are trained as `fit` trains them (compiled where there is a compiler), windows as everyone writes them.
+Settings are chosen by successive halving (Jamieson & Talwalkar, AISTATS 2016), for each way by the same rule from the
+same number of them on one seed: all run for the seconds of the first rung, the third with the least loss so far goes
+on to the next.  The best then runs on other seeds, and is compared.  Losses are of one pass over the validation rows,
+off the clock.  Marks lie at shares of the way from the constant forecast to the best loss that all ways reached.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from tradenas.space import Chain
 from tradenas.splits import Span
 from tradenas.train.fit import mean_loss
 from tradenas.train.loss import Objective
-from tradenas.train.moves import adamw, clipped
+from tradenas.train.moves import AdamW, clipped
 from tradenas.train.segments import Segments
 from tradenas.train.stream import stream
 
@@ -43,20 +45,24 @@ SPACE = Chain(
     depths=(3,), ops=("conv3",), widths=(32,), activations=("relu",), norms=("none",), dropouts=(0.0,), lookbacks=(47,)
 ).space()
 ONE = SPACE.smallest()
+RATES = (1e-3, 3e-3, 1e-2)
 #: Batch in targets, S, learning rate.
 SETTINGS = {
-    "windows": [(b, 1, lr) for b in (64, 256, 1024) for lr in (3e-3, 1e-2)],
-    "cone": [(b, 1, lr) for b in (64, 256, 1024) for lr in (3e-3, 1e-2)],
-    "segments": [(s * n, s, lr) for s, n in ((16, 32), (64, 16), (256, 4)) for lr in (3e-3, 1e-2)],
+    "windows": [(b, 1, lr) for b in (64, 256, 1024) for lr in RATES],
+    "cone": [(b, 1, lr) for b in (64, 256, 1024) for lr in RATES],
+    "segments": [(s * n, s, lr) for s, n in ((16, 8), (16, 32), (64, 16)) for lr in RATES],
 }
-SHORT = {"windows": [1, 3], "cone": [1, 3], "segments": [0, 3]}
+#: Which of them `make bench` tries, and the CPU seconds after which the best third goes on; then of the runs compared.
+SHORT = {"windows": [2, 5], "cone": [2, 5], "segments": [2, 5]}
+RUNGS, BUDGET = {True: (3.0, 10.0, 30.0), False: (6.0, 12.0)}, {True: 30.0, False: 12.0}
 MARKS = (0.5, 0.7, 0.85)
 #: CPU seconds and validation loss, from the first step on.
 Curve = list[tuple[float, float]]
+Setting = tuple[int, int, float]
 
 
 class Trial:
-    """One training in one way, on a budget of CPU seconds."""
+    """Where trainings learn and are judged."""
 
     def __init__(self, data, train: Span, valid: Span) -> None:
         self.data, self.train, self.valid = data, train, valid
@@ -67,27 +73,8 @@ class Trial:
         learnable = data.learnable(WINDOW)
         self.rows = np.flatnonzero(learnable[: train.stop])
 
-    def run(self, way: str, setting: tuple[int, int, float], *, seed: int, budget: float) -> Curve:
-        batch, length, lr = setting
-        network = Network(SPACE, LAYOUT, seed=seed)
-        model = Plain(network, ONE) if way == "windows" else network
-        weights = list(model.parameters())
-        optimizer = adamw([(weights, 1e-2)], lr=lr, betas=(0.9, 0.99))
-        losses = self.windows(model, batch, seed) if way == "windows" else self.segments(network, batch, length, seed)
-        curve, spent, due = [(0.0, self.loss(model))], 0.0, budget / 40
-        began = time.process_time()
-        for loss in losses:
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            clipped(weights, 1.0)
-            optimizer.step()
-            if spent + time.process_time() - began >= due:
-                spent += time.process_time() - began
-                curve.append((spent, self.loss(model)))
-                due, began = spent + max(budget / 40, 0.1 * spent), time.process_time()
-                if spent >= budget:
-                    break
-        return curve
+    def run(self, way: str, setting: Setting, *, seed: int) -> Run:
+        return Run(self, way, setting, seed)
 
     def windows(self, model: Plain, batch: int, seed: int) -> Iterator[Tensor]:
         features = self.x_TF.shape[1]
@@ -115,6 +102,58 @@ class Trial:
         return mean_loss(self.objective, self.data, self.valid, output, WINDOW)
 
 
+class Run:
+    """One training in one way, which goes on for as many CPU seconds as it is given."""
+
+    def __init__(self, trial: Trial, way: str, setting: Setting, seed: int) -> None:
+        batch, length, lr = setting
+        network = Network(SPACE, LAYOUT, seed=seed)
+        self.trial, self.model = trial, Plain(network, ONE) if way == "windows" else network
+        self.weights = list(self.model.parameters())
+        self.optimizer = (torch.optim.AdamW if way == "windows" else AdamW)(
+            self.weights, lr=lr, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
+        )
+        if way == "windows":
+            self.losses = trial.windows(self.model, batch, seed)
+        else:
+            self.losses = trial.segments(network, batch, length, seed)
+        self.curve: Curve = [(0.0, trial.loss(self.model))]
+
+    def until(self, budget: float) -> Curve:
+        """Its curve up to so many seconds since its first step; a point every eighth more."""
+        spent = self.curve[-1][0]
+        while spent < budget:
+            due, began = min(budget, max(0.04, 1.12 * spent)), time.process_time()
+            while spent + time.process_time() - began < due:
+                loss = next(self.losses)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if isinstance(self.model, Plain):
+                    torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+                else:
+                    clipped(self.weights, 1.0)
+                self.optimizer.step()
+            spent += time.process_time() - began
+            self.curve.append((spent, self.trial.loss(self.model)))
+        return self.curve
+
+    @property
+    def least(self) -> float:
+        return min(loss for _, loss in self.curve)
+
+
+def halved(trial: Trial, way: str, settings: list[Setting], rungs: tuple[float, ...]) -> tuple[Setting, Run]:
+    """The best of some settings, and how it went."""
+    runs = {setting: trial.run(way, setting, seed=0) for setting in settings}
+    for seconds in rungs:
+        for run in runs.values():
+            run.until(seconds)
+        best = sorted(runs, key=lambda s: runs[s].least)[: max(1, len(runs) // 3)]
+        runs = {setting: runs[setting] for setting in best}
+    (found,) = list(runs.items())[:1]
+    return found
+
+
 def until(curve: Curve, loss: float) -> float:
     """CPU seconds until a loss was first reached."""
     return next((spent for spent, reached in curve if reached <= loss), float("inf"))
@@ -127,39 +166,29 @@ def figures(full: bool) -> Iterator[Figure]:
         data, what = market(40_000), "a planted market: no real candles here"
     cut = int(0.77 * len(data))
     trial = Trial(data, Span(0, cut), Span(cut + 200, len(data)))
-    budget = dict.fromkeys(SETTINGS, 40.0 if full else 12.0)
-    tried = {
-        way: [
-            (s, trial.run(way, s, seed=0, budget=budget[way]))
-            for i, s in enumerate(settings)
-            if full or i in SHORT[way]
-        ]
-        for way, settings in SETTINGS.items()
-    }
+    budget = BUDGET[full]
+    best: dict[str, Setting] = {}
+    chosen: dict[str, Run] = {}
+    for way, settings in SETTINGS.items():
+        tried = settings if full else [settings[i] for i in SHORT[way]]
+        best[way], chosen[way] = halved(trial, way, tried, RUNGS[full])
     silent = np.zeros(len(trial.valid), np.float32)
     start = mean_loss(trial.objective, data, trial.valid, silent, WINDOW)
     # marks lie below what even the worst of the ways reaches with its best setting
-    reached = max(min(loss for _, curve in runs for _, loss in curve) for runs in tried.values())
+    reached = max(run.least for run in chosen.values())
     if reached >= 0.98 * start:
         yield Figure.of("CPU to equal validation loss", [float("nan")], bar=8, note=f"{what}: nothing was learnt of it")
         return
-    best: dict[str, tuple[int, int, float]] = {}
-    mark = start - MARKS[1] * (start - reached)
-    for way, runs in tried.items():
-        best[way] = min(runs, key=lambda run: until(run[1], mark))[0]
     seeds = range(1, 4)
-    curves = {way: [trial.run(way, s, seed=seed, budget=budget[way]) for seed in seeds] for way, s in best.items()}
+    curves = {way: [trial.run(way, s, seed=seed).until(budget) for seed in seeds] for way, s in best.items()}
     for share in MARKS:
         loss = start - share * (start - reached)
         spent = {way: [until(c, loss) for c in runs] for way, runs in curves.items()}
         note = "; ".join(f"{w} {best[w]} {statistics.median(s):.2g} s" for w, s in spent.items())
         for slow in ("windows", "cone"):
             if not all(np.isfinite(spent[slow] + spent["segments"])):  # in its budget: the ratio is at least this
-                note += f"; {slow} did not get there with every seed in {budget[slow]:.0f} s, which is counted"
-            ratios = [
-                min(a, budget[slow]) / min(b, budget["segments"])
-                for a, b in zip(spent[slow], spent["segments"], strict=True)
-            ]
+                note += f"; {slow} did not get there with every seed in {budget:.0f} s, which is counted"
+            ratios = [min(a, budget) / min(b, budget) for a, b in zip(spent[slow], spent["segments"], strict=True)]
             yield Figure.of(
                 f"CPU to {share:.0%} of the loss that can be learnt ({loss:.4f}): {slow} / segments", ratios,
                 bar=8 if slow == "windows" else None, note=f"{what}, {len(ratios)} seeds; (batch, S, lr): {note}",
@@ -168,5 +197,5 @@ def figures(full: bool) -> Iterator[Figure]:
     yield Figure.of(
         "least loss in the same CPU time: segments / windows",
         [a / b for a, b in zip(low["segments"], low["windows"], strict=True)], at_least=False,
-        note=f"{budget['windows']:.0f} s each, constant forecast {start:.3f}",
+        note=f"{budget:.0f} s each, constant forecast {start:.3f}",
     )  # fmt: skip

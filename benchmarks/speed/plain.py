@@ -55,6 +55,17 @@ class Residual(nn.Module):
         return short + self.outer(F.relu(self.inner(x_BCT)))
 
 
+class Skip(nn.Module):
+    """The input, cropped or padded to so many channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x_BCT: Tensor) -> Tensor:
+        return F.pad(x_BCT[:, : self.width], (0, 0, 0, max(0, self.width - x_BCT.shape[1])))
+
+
 class Norm(nn.LayerNorm):
     """Over the channels of (B, C, T)."""
 
@@ -66,13 +77,13 @@ class Plain(nn.Module):
     """A standalone network's function and weights.
 
     Args:
-        alone: of a chain over `dense`, `conv3`, `conv5`, `dilated3`, `separable3`, `residual` and `gated`, without
+        alone: of a chain over `skip`, `dense`, `conv3`, `conv5`, `dilated3`, `separable3`, `residual`, `gated`, without
             norms or with layer norms.
-        architecture: which one it is.
-        dropout: its rate, drawn for every value, as `nn.Dropout` does.
+        architecture: which one it is.  Its dropout is drawn for every value, as `nn.Dropout` does; the columns that it
+            closes are for the caller to set to 0.
     """
 
-    def __init__(self, alone: Network, architecture: Architecture, *, dropout: float = 0.0) -> None:
+    def __init__(self, alone: Network, architecture: Architecture) -> None:
         super().__init__()
         taps_FL = alone.inputs.taps.detach()
         self.bank = Causal(taps_FL.flip(1)[:, None], None, groups=len(taps_FL))
@@ -87,8 +98,8 @@ class Plain(nn.Module):
                 layers.append(norm)
             if (kind := architecture.get(f"layer{i}/activation")) is not None:
                 layers.append(ACTIVATIONS[kind]())
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+            if rate := float(architecture.get(f"layer{i}/dropout", 0.0)):
+                layers.append(nn.Dropout(rate))
         self.layers = nn.Sequential(*layers)
         head = alone.heads[str(architecture["depth"])]
         self.head = Causal(head.weight.detach()[:, :, None], head.bias.detach())
@@ -98,6 +109,8 @@ class Plain(nn.Module):
         def linear(layer: nn.Module) -> Causal:
             return Causal(layer.weight.detach()[:, :, None], layer.bias.detach())
 
+        if op == "skip":
+            return Skip(width)
         if op == "dense":
             return linear(ours.linear)
         if op == "gated":

@@ -99,7 +99,7 @@ class Training(Optimisation):
             epoch with the least loss there is kept.  0 learns all rows and keeps the last epoch.
         patience: epochs without a better loss there after which it stops; 0 goes through all epochs.
         bf16: whether its layers learn in bf16 where a table of this machine, measured when it is first asked for, says
-            that this is faster: from about 128 channels on.  What it says later is computed in float32.
+            that the network is faster so: with convolutions of about 256 channels.  It speaks in float32.
     """
 
     holdout: float = 0.2
