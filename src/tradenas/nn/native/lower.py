@@ -159,7 +159,8 @@ def _layer_norm(plan: Plan, layer: Layer, x: Value) -> Value:
 
 
 def _bend(plan: Plan, activation: str, rate: float, x: Value) -> Value:
-    y = plan.value(x.rows, x.channels)
+    in_place = activation in ("relu", "leaky_relu") or (activation in ("tanh", "sigmoid", "none") and not rate)
+    y = x if in_place else plan.value(x.rows, x.channels)
     bits = int(np.float32(rate).view(np.int32))
     step = plan.add("bend", x, y, rows=x.rows, which=ACTIVATIONS[activation], rate=bits)
     if rate:

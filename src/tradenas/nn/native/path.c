@@ -188,19 +188,25 @@ static void forward_bend(const step_t *s, const block_t *block, int64_t segments
     }
 }
 
+/* Where y stands in the place of x, the slope is told by y, and the gradient takes its place too. */
 static void backward_bend(const step_t *s, const block_t *block, int64_t segments, const float *arena, float *grads) {
-    int64_t cp = tn_pad(s->channels);
+    int64_t cp = tn_pad(s->channels), same = s->x == s->y;
     float room[WIDEST];
     for (int64_t b = 0; b < block->many; b++) {
         const float *factor = factors(s, block, b, segments, room);
         switch (s->which) {
 #define ONE(KIND)                                                                                                      \
     case KIND:                                                                                                         \
-        for (int64_t t = 0; t < s->rows; t++)                                                                          \
-            for (int64_t c = 0; c < cp; c += V) {                                                                      \
-                float *dx = AT(grads, x) + c;                                                                          \
-                STORE(dx, LOAD(dx) + LOAD(AT(grads, y) + c) * LOAD(factor + c) * tn_slope(KIND, LOAD(AT(arena, x) + c))); \
-            }                                                                                                          \
+        for (int64_t t = 0; t < s->rows; t++) {                                                                        \
+            const float *x = AT(arena, x), *d = AT(grads, y);                                                          \
+            float *dx = AT(grads, x);                                                                                  \
+            if (same)                                                                                                  \
+                for (int64_t c = 0; c < cp; c += V)                                                                    \
+                    STORE(dx + c, LOAD(d + c) * LOAD(factor + c) * tn_slope_of(KIND, LOAD(x + c)));                    \
+            else                                                                                                       \
+                for (int64_t c = 0; c < cp; c += V)                                                                    \
+                    STORE(dx + c, LOAD(dx + c) + LOAD(d + c) * LOAD(factor + c) * tn_slope(KIND, LOAD(x + c)));        \
+        }                                                                                                              \
         break;
             FOR_KINDS(ONE)
 #undef ONE
