@@ -9,6 +9,7 @@ layers, 12 columns, dropout 0.1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from unittest import mock
 
 import torch
@@ -20,9 +21,10 @@ from speed.world import LAYOUT
 from tradenas.nn import Mode, Network, elastic, hard, native
 from tradenas.seeds import rng_for
 from tradenas.space import Architecture, Chain
-from tradenas.train.loop import Optimisation, optimizer_for
+from tradenas.train.loop import Optimisation, Pass, accumulate, optimizer_for
 from tradenas.train.loss import Objective
 from tradenas.train.moves import clipped, forget
+from tradenas.train.segments import Batch
 
 #: S, segments in a batch.
 BATCHES = {"1,024 targets in segments of 64": (64, 16), "4,096 in segments of 128": (128, 32)}
@@ -51,16 +53,17 @@ class Step:
         return torch.randn(self.segments, rows, len(LAYOUT.groups), device=self.device)
 
     def of(self, architecture: Architecture) -> Callable[[], None]:
-        mixture, x_BTF = hard(self.network.space, architecture), self.rows(architecture)
+        x_BTF = self.rows(architecture)
         y_BS = torch.randn(self.segments, self.length, device=self.device)
-        weight_BS = torch.ones_like(y_BS)
+        batch = Batch(x_BTF, y_BS, torch.ones_like(y_BS))
+        reach = self.network.reach(architecture)
+        passes = [Pass(mixture=hard(self.network.space, architecture), reach=reach)]
+        of = SimpleNamespace(length=self.length, reach=reach, assets=1)
 
         def run() -> None:
             self.generator.manual_seed(0)
             forget(self.weights)
-            mode = Mode(training=True, generator=self.generator, scored=self.length)
-            loss = self.objective.loss(self.network(x_BTF, mixture, mode), y_BS, weight_BS)
-            loss.backward()
+            accumulate(self.network, batch, passes, of, self.objective, self.generator, None)
             clipped(self.weights, self.training.clip)
             self.optimizer.step()
             self.network.inputs.shrink(1e-6)

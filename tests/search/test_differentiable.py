@@ -91,7 +91,7 @@ def test_each_learns_from_its_own_half_only(half):
 def test_the_step_that_is_unrolled_is_the_one_that_follows(product, monkeypatch):
     """Alpha step before weight step, on the very batch that the weights are about to see."""
     seen = []
-    accumulate, losses = loop._accumulate, differentiable.network_loss
+    accumulate, losses = loop.accumulate, differentiable.network_loss
 
     def weight_step(network, batch, *rest):
         seen.append(("weights", batch.x_BTF.clone(), weights_of_network(network)))
@@ -104,7 +104,7 @@ def test_the_step_that_is_unrolled_is_the_one_that_follows(product, monkeypatch)
     def weights_of_network(network):
         return torch.cat([p.detach().flatten() for p in network.parameters()])
 
-    monkeypatch.setattr(loop, "_accumulate", weight_step)
+    monkeypatch.setattr(loop, "accumulate", weight_step)
     monkeypatch.setattr(differentiable, "network_loss", loss)
     unwatched = {"optimizer_kind": "sgd", "training": {"lr": 0.05}, "eigenvalue_every": 0}
     state, _ = state_after("darts", order=2, hessian=product, **unwatched)

@@ -102,3 +102,20 @@ def test_labels_that_never_vary_teach_nothing():
     for y_T in (np.zeros(900), np.full(900, np.nan), np.r_[1.0, np.full(899, np.nan)]):
         with pytest.raises(ConfigError, match="labels that vary"):
             Objective.fitted(replace(data, y_T=y_T.astype(np.float32)), Span(0, 900))
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_gradient_told_at_once_is_the_one_of_backward(kind):
+    generator = torch.Generator().manual_seed(0)
+    output, label, weight = (torch.randn(4, 7, generator=generator) for _ in range(3))
+    label, weight = (torch.sigmoid(label) if kind == "binary" else label), (weight > 0).float() * 0.7
+    objective = Objective(kind=kind)
+    output.requires_grad_()
+    loss = 0.3 * objective.loss(output, label, weight)
+    loss.backward()
+    told, gradient = objective.gradient(output.detach(), label, weight, 0.3)
+    assert told == pytest.approx(float(loss.detach()), rel=1e-6)
+    torch.testing.assert_close(gradient, output.grad, rtol=1e-6, atol=1e-9)
+    nothing, still = objective.gradient(output.detach(), label, torch.zeros(4, 7))
+    assert nothing == 0.0
+    assert not bool(still.any())

@@ -71,7 +71,7 @@ def test_stacked_networks_say_bit_for_bit_what_each_of_them_says(op, closed):
     for n, network in enumerate(networks):
         network(x_NBTF[n]).square().mean().backward()
         each = torch.cat([p.grad.flatten() for p in network.parameters()])
-        torch.testing.assert_close(stack.gradient_NP[n], each, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat([g[n].flatten() for g in stack.gradients]), each, rtol=1e-4, atol=1e-5)
 
 
 def test_a_stack_trains_quantised_networks(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 
 from tradenas.errors import ConfigError, DivergedError
-from tradenas.nn import Mixture, Mode, Network
+from tradenas.nn import Mixture, Mode, Network, native
 from tradenas.seeds import rng_for, seed_for
 from tradenas.train.loss import Objective
 from tradenas.train.moves import adamw, clipped, forget
 from tradenas.train.segments import Batch, Segments
 
-__all__ = ["Optimisation", "Pass", "Plan", "Training", "optimizer_for", "train_epoch"]
+__all__ = ["Optimisation", "Pass", "Plan", "Training", "accumulate", "optimizer_for", "train_epoch"]
 
 MAX_SKIPPED = 20
 
@@ -165,7 +166,7 @@ def train_epoch(
         generator.manual_seed(seed_for(seed, stream, "dropout", epoch, step))
         passes = plan(step) if plan else alone
         forget(weights)
-        value = _accumulate(network, batch, passes, segments, objective, generator, teacher)
+        value = accumulate(network, batch, passes, segments, objective, generator, teacher)
         norm = clipped(weights, training.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):
             skipped, in_a_row = skipped + 1, in_a_row + 1
@@ -193,7 +194,7 @@ def train_epoch(
     return {"loss": summed / rows, "skipped": float(skipped)}
 
 
-def _accumulate(
+def accumulate(
     network: Network,
     batch: Batch,
     passes: Sequence[Pass],
@@ -213,17 +214,25 @@ def _accumulate(
             taught_BS = told[id(one.taught)]
         rows = _share(len(batch.x_BTF), one.part, segments.assets)
         mode = Mode(training=True, generator=generator if one.dropout else None, scored=length)
-        signal_BS = network(batch.x_BTF[rows, segments.reach - one.reach :], one.mixture, mode)[:, -length:]
+        x_BTF = batch.x_BTF[rows, segments.reach - one.reach :]
         weight_BS = batch.weight_BS[rows]
-        loss = signal_BS.new_zeros(())
-        if one.labels:
-            loss = loss + one.labels * objective.loss(signal_BS, batch.y_BS[rows], weight_BS)
+        terms = [(one.labels, batch.y_BS[rows])] if one.labels else []
         if one.teacher and taught_BS is not None:
-            loss = loss + one.teacher * objective.distil(signal_BS, taught_BS[rows], weight_BS)
+            terms.append((one.teacher, objective.taught(taught_BS[rows])))
+        call = native.call_of(network, x_BTF, one.mixture, mode)
+        if call is not None and call.learns:
+            signal_BS = call.forward()
+            found = [objective.gradient(signal_BS, target_BS, weight_BS, share) for share, target_BS in terms]
+            call.pull(functools.reduce(torch.add, [g_BS for _, g_BS in found]))
+            value += sum(loss for loss, _ in found) / len(passes)
+        else:
+            signal_BS = network(x_BTF, one.mixture, mode)[:, -length:]
+            losses = [share * objective.loss(signal_BS, target_BS, weight_BS) for share, target_BS in terms]
+            loss = functools.reduce(torch.add, losses)
+            loss.backward()  # type: ignore[no-untyped-call]
+            value += float(loss.detach()) / len(passes)
         if taught_BS is None and teacher is None:
             taught_BS = signal_BS.detach() if one.part is None else None
-        loss.backward()
-        value += float(loss.detach()) / len(passes)
     return value
 
 

@@ -118,10 +118,15 @@ class Objective:
             return (each * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(tiny)
         return (each * weight).sum() / weight.sum().clamp_min(tiny)
 
-    def distil(self, output: Tensor, taught: Tensor, weight: Tensor) -> Tensor:
-        """Mean loss against a teacher's signal instead of labels (Hinton et al. 2015, arXiv:1503.02531).
+    def gradient(self, output: Tensor, label: Tensor, weight: Tensor, scale: float = 1.0) -> tuple[float, Tensor]:
+        """`scale` times the mean loss of (B, S), and its gradient in the output: what `backward` finds, at once."""
+        share = weight * (scale / weight.sum().clamp_min(torch.finfo(output.dtype).tiny))
+        apart = torch.sigmoid(output) - label if self.kind == "binary" else (output - label).mul_(2.0)
+        return scale * float(self.loss(output, label, weight)), share * apart
 
-        Squared distance, or the cross-entropy against the teacher's probabilities; the teacher gets no gradient.
+    def taught(self, signal: Tensor) -> Tensor:
+        """What a teacher's signal is to its student instead of labels (Hinton et al. 2015, arXiv:1503.02531).
+
+        The signal, to be met by squared distance, or the teacher's probabilities, by cross-entropy; without gradient.
         """
-        taught = taught.detach()
-        return self.loss(output, torch.sigmoid(taught) if self.kind == "binary" else taught, weight)
+        return torch.sigmoid(signal.detach()) if self.kind == "binary" else signal.detach()

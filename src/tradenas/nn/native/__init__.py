@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tradenas.nn.native.build import available, compiled, off
 from tradenas.nn.native.cells import run_cells
-from tradenas.nn.native.path import run_path
+from tradenas.nn.native.path import call_of, run_path
 
-__all__ = ["available", "compiled", "off", "run_cells", "run_path"]
+__all__ = ["available", "call_of", "compiled", "off", "run_cells", "run_path"]

@@ -27,7 +27,7 @@ from tradenas.typing import IntArray
 if TYPE_CHECKING:
     from tradenas.nn.network import Network
 
-__all__ = ["run_path"]
+__all__ = ["Call", "call_of", "run_path"]
 
 #: Plans kept for each network, the latest ones.
 PLANS = 256
@@ -46,7 +46,7 @@ class _Known:
 _known: WeakKeyDictionary[Network, _Known] = WeakKeyDictionary()
 
 
-class _Call:
+class Call:
     """One batch through one plan."""
 
     def __init__(
@@ -72,12 +72,18 @@ class _Call:
             self.given.append(drawn)
         self.arena = Arena(networks * self.blocks * plan.size + plan.spare)
 
-    def weights(self) -> list[Tensor]:
-        return [weight.now() for weight in self.plan.weights]
+        self.weights = [weight.now() for weight in plan.weights]
 
-    def forward(self, weights: Sequence[Tensor]) -> Tensor:
+    @property
+    def learns(self) -> bool:
+        """Whether `pull` may write a gradient beside every weight: all are to learn, and nobody listens."""
+        free = all(w.requires_grad and w.is_leaf and not w._backward_hooks for w in self.weights)
+        return free and torch.is_grad_enabled()
+
+    def forward(self) -> Tensor:
+        """The signals, without a graph."""
         plan, table = self.plan, self.table
-        for weight, tensor in zip(plan.weights, weights, strict=True):
+        for weight, tensor in zip(plan.weights, self.weights, strict=True):
             place, network, _ = PLACES[weight.place]
             table[weight.step, place] = tensor.data_ptr() + 4 * weight.begins
             table[weight.step, network] = tensor.stride(0) if plan.stacked else 0
@@ -89,9 +95,18 @@ class _Call:
         )  # fmt: skip
         return signal
 
-    def backward(self, weights: Sequence[Tensor], g_signal: Tensor) -> list[Tensor]:
+    def pull(self, g_signal: Tensor) -> None:
+        """Adds to the gradient of every weight what a gradient of the signals makes of it."""
+        grads = []
+        for weight in self.weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros(weight.shape)
+            grads.append(weight.grad)
+        self.backward(grads, g_signal)
+
+    def backward(self, grads: Sequence[Tensor], g_signal: Tensor) -> None:
+        """Adds the gradients of the weights to `grads`."""
         plan, to = self.plan, np.zeros((len(self.table), 4), np.int64)
-        grads = [torch.zeros(w.shape) for w in weights]
         for weight, grad in zip(plan.weights, grads, strict=True):
             at = PLACES[weight.place][2]
             to[weight.step, at] = grad.data_ptr() + 4 * weight.begins
@@ -103,24 +118,36 @@ class _Call:
             _address(self.table), len(self.table), self.networks, self.lead[-1], plan.many, values, plan.size,
             memory, memory + 4 * plan.size, g_signal.data_ptr(), plan.scored, _address(to),
         )  # fmt: skip
-        return grads
 
 
 class _Run(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: _Call, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, call: Call, *weights: Tensor) -> Tensor:
         ctx.call = call
         ctx.save_for_backward(*weights)
-        return call.forward(weights)
+        return call.forward()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g_signal: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *ctx.call.backward(ctx.saved_tensors, g_signal)
+        grads = [torch.zeros(w.shape) for w in ctx.saved_tensors]
+        ctx.call.backward(grads, g_signal)
+        return None, *grads
 
 
 def run_path(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> Tensor | None:
-    """Signals of the scored rows, (B, scored) or (N, B, scored); None where PyTorch has to do it.
+    """Signals of the scored rows, (B, scored) or (N, B, scored); None where PyTorch has to do it."""
+    call = call_of(network, x_BTF, mixture, mode)
+    if call is None:
+        return None
+    if torch.is_grad_enabled() and any(w.requires_grad for w in call.weights):
+        signal: Tensor = _Run.apply(call, *call.weights)  # type: ignore[no-untyped-call]
+        return signal
+    return call.forward()
+
+
+def call_of(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> Call | None:
+    """A batch through the compiled form of a path; None where it has none.
 
     Args:
         network: whose mixture is one path, by indices.
@@ -129,6 +156,7 @@ def run_path(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> T
     """
     if (
         not mode.scored
+        or network.bf16
         or network.stack is not None
         or x_BTF.dtype is not torch.float32
         or x_BTF.device.type != "cpu"
@@ -168,12 +196,7 @@ def run_path(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> T
         given["filtered"] = mode.kept["filtered"]
         if given["filtered"].requires_grad or given["filtered"].stride(-1) != 1:
             return None
-    call = _Call(plan, len(x_BTF) if stacked else 1, given, factor_F, mode)
-    weights = call.weights()
-    if torch.is_grad_enabled() and any(w.requires_grad for w in weights):
-        signal: Tensor = _Run.apply(call, *weights)  # type: ignore[no-untyped-call]
-        return signal
-    return call.forward(weights)
+    return Call(plan, len(x_BTF) if stacked else 1, given, factor_F, mode)
 
 
 def _address(table: IntArray) -> ctypes.c_void_p:
