@@ -9,6 +9,7 @@ import torch
 
 from nn.test_merge import CELL_OPS, LAYOUT, SCORED, SETS, World, cell, error, one_by_one
 from tradenas import loader
+from tradenas.errors import ConfigError
 from tradenas.nn import Mode, Network, hard, native
 from tradenas.nn.native import build
 from tradenas.nn.native import cells as module
@@ -78,6 +79,49 @@ def test_compiled_is_one_by_one(calls):
     for a, b, want in zip(found[:3], apart[:3], truth[:3], strict=True):
         assert error(a, b) < 1e-5
         assert error(a.double(), want) < max(1e-6, 4 * error(b.double(), want))
+
+
+def twice(blueprint, dtype=torch.float32, wanted=("weights", "alphas")):
+    """The derivative of gradients along a drawn direction, in weights and in alphas."""
+    world, generator = World(blueprint, dtype), torch.Generator().manual_seed(9)
+    weights = {n: w.detach().requires_grad_("weights" in wanted) for n, w in world.weights.items()}
+    alphas = {n: a.detach().requires_grad_("alphas" in wanted) for n, a in world.alphas.items()}
+    given = [t for t in (*weights.values(), *alphas.values()) if t.requires_grad]
+    first = torch.autograd.grad(world.losses()[0](weights, alphas), given, create_graph=True, allow_unused=True)
+    along = [torch.randn(t.shape, generator=generator, dtype=torch.float64).to(dtype) for t in given]
+    total = sum((g * v).sum() for g, v in zip(first, along, strict=True) if g is not None)
+    found = torch.autograd.grad(total, given, allow_unused=True)
+    return torch.cat([g.flatten() for g in found if g is not None]), [g is None for g in found]
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_second_derivatives(name, calls):
+    """Of weights and alphas at once, and of alphas alone; of ReLUs and maxima too, which have kinks."""
+    for wanted in (("weights", "alphas"), ("alphas",)):
+        found, missing = twice(BLUEPRINTS[name], wanted=wanted)
+        assert calls == [0, *[3 if len(wanted) > 1 else 2] * 2]  # back again, as the loss is no straight line
+        with native.off():
+            want, others = twice(BLUEPRINTS[name], wanted=wanted)
+        assert error(found, want) < (3e-5 if name == "gelu" else 1e-5)
+        assert missing == others
+        calls.clear()
+
+
+def test_a_third_derivative_is_refused():
+    world = World(cell(), torch.float32)
+    alphas = {n: a.detach().requires_grad_() for n, a in world.alphas.items()}
+    first = torch.autograd.grad(world.losses()[0](world.weights, alphas), list(alphas.values()), create_graph=True)
+    with pytest.raises(ConfigError, match="third derivative"):
+        torch.autograd.grad(sum(g.square().sum() for g in first), list(alphas.values()), create_graph=True)
+
+
+@pytest.mark.parametrize("product", ["finite", "exact"])
+def test_second_order_of_a_search(product, calls):
+    """By finite differences of compiled passes, and exact."""
+    blueprint = cell(activations=("tanh",), nodes=3)
+    found, want = World(blueprint, torch.float32).hypergradient(product), World(blueprint).hypergradient("exact")
+    assert len([c for c in calls if c == 0]) == {"finite": 4, "exact": 2}[product]
+    assert error(found.double(), want) < {"finite": 0.05, "exact": 1e-4}[product]
 
 
 @pytest.mark.parametrize("which", ["weights", "alphas"])

@@ -27,6 +27,9 @@ HERE = Path(__file__).parent
 #: Vectors are written out; the loops around them are not, and tiles have to stay in registers.
 FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 
+#: What a library is made of besides `kernels.h`, where that is more than a file of its name.
+PARTS = {"cells": ("cells.h", "cells.c", "cells_twice.c")}
+
 _off = 0
 
 
@@ -39,7 +42,8 @@ def library(name: str) -> ctypes.CDLL | None:
     """
     if os.environ.get("TRADENAS_NATIVE", "1") in ("0", "off", "no"):
         return None
-    text = "\n".join((HERE / file).read_text(encoding="utf-8") for file in ("kernels.h", f"{name}.c"))
+    files = ("kernels.h", *PARTS.get(name, (f"{name}.c",)))
+    text = "\n".join((HERE / file).read_text(encoding="utf-8") for file in files)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     try:
         source = loader.cache() / f"native-{name}-{digest}.c"

@@ -1,204 +1,42 @@
-/* A network of cells whose mixed ops merge: weights of the ops to kernels, rows to signals, and all of it backwards.
-
-   Values are (segments, rows, channels padded to 16), the last rows of a batch that scored ones hang on.  Each is the sum
-   of the links that enter it, then perhaps a norm, an activation and a mask:
-
-     CONV     a kernel of several lags, summed from the ops of an edge by their weights (`terms`); a dense map is one lag
-     TAPS     each channel by its own taps, a parameter: the filters of the inputs
-     FIXED    all channels by the same taps, which nobody learns: averages longer than any kernel
-     MAX      the largest of some rows
-     SHARE    another value times one of the mixture's weights
-     OUTSIDE  columns of a table
-
-   Lags of a kernel stand in runs of equal steps, so that one product serves a run. */
-enum { CONV, TAPS, FIXED, MAX, SHARE, OUTSIDE };
-enum { KERNEL, SEPARABLE, DIAGONAL };
-enum { NO_NORM, LAYER_NORM, BATCH_NORM };
-enum { OF_WEIGHTS = 1, OF_ALPHAS = 2 };
-#define EPSILON 1e-5f
-
-typedef struct {
-    int64_t rows, channels, u, y, g, bias, stat; /* floats from the start of the arena: before and after the norm, ... */
-    int64_t norm, act, gain, shift, mask;        /* parameters, -1 for none */
-    int64_t first, links, flows;                 /* what enters it; 0: no gradient, 1: for weights, 2: for alphas too */
-    int64_t head, sums;                          /* parameter of the head that reads it; whether its channels are a signal */
-} value_t;
-
-typedef struct {
-    int64_t kind, from, to;
-    int64_t kernel, back, taps, runs, num;       /* CONV: where it stands, and transposed; its lags, in runs */
-    int64_t alpha, param, stride, fixed, learns; /* learns: that it hangs on a weight of the mixture */
-} link_t;
-
-typedef struct {
-    int64_t kind, link, alpha;                   /* -1: weighs 1 */
-    int64_t w, begins, so, si, w2, s2, bias;     /* parameters and the strides of outputs and inputs */
-    int64_t lags, taps, fixed;                   /* where each tap goes; of DIAGONAL the taps */
-} term_t;
-
-typedef struct {
-    int64_t values, links, terms, segments, scored, chunk, head_bias, kernels, kernel_floats, back_floats, grad_floats;
-    int64_t rows_outside, stride_outside, segment_outside;
-} sizes_t;
-
-typedef struct {
-    const sizes_t *n;
-    const value_t *values;
-    const link_t *links;
-    const term_t *terms;
-    const int64_t *list;
-    const float *fixed;
-    const float *const *params;
-    const float *outside;
-    float *arena;
-} net_t;
-
-static inline float total(v16 x) {
-    float s[16];
-    STORE(s, x);
-    for (int n = 8; n; n /= 2)
-        for (int i = 0; i < n; i++) s[i] += s[i + n];
-    return s[0];
-}
-static const float ONES[V] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-static inline v16 some(const float *p, int64_t n) { /* the first n of 16, zeros behind */
-    v16 x = {0};
-    if (n >= V) return LOAD(p);
-    for (int64_t i = 0; i < n; i++) x[i] = p[i];
-    return x;
-}
-
-#define FLOWS(v) ((v)->flows > !(want & OF_WEIGHTS))
-
-/* --- kernels ------------------------------------------------------------------------------------------------------ */
-
-static float weight_of(const net_t *t, const term_t *m) { return m->alpha < 0 ? 1.0f : t->params[0][m->alpha]; }
-
-static void merge(const net_t *t) {
-    float *arena = t->arena;
-    memset(arena + t->n->kernels, 0, sizeof(float) * t->n->kernel_floats);
-    for (const term_t *m = t->terms; m < t->terms + t->n->terms; m++) {
-        const link_t *k = t->links + m->link;
-        const value_t *to = t->values + k->to;
-        int64_t in = t->values[k->from].channels, out = to->channels, op = tn_pad(out);
-        const int64_t *at = t->list + m->lags;
-        float *kernel = arena + k->kernel, a = weight_of(t, m);
-        if (m->kind == DIAGONAL) {
-            for (int64_t l = 0; l < m->taps; l++)
-                for (int64_t c = 0; c < out; c++) kernel[(at[l] * in + c) * op + c] += a * t->fixed[m->fixed + l];
-            continue;
-        }
-        const float *w = t->params[m->w] + m->begins;
-        for (int64_t o = 0; o < out; o++)
-            for (int64_t i = 0; i < in; i++) {
-                const float *from = w + o * m->so + i * m->si;
-                if (m->kind == KERNEL)
-                    for (int64_t l = 0; l < m->taps; l++) kernel[(at[l] * in + i) * op + o] += a * from[l];
-                else {
-                    const float *depth = t->params[m->w2] + i * m->s2;
-                    for (int64_t l = 0; l < m->taps; l++) kernel[(at[l] * in + i) * op + o] += a * *from * depth[l];
-                }
-            }
-        if (m->bias >= 0)
-            for (int64_t o = 0; o < out; o++) arena[to->bias + o] += a * t->params[m->bias][o];
-    }
-}
-
-static void turn(const net_t *t, float *back, int64_t want) { /* (taps, inputs, outputs) to (taps, outputs, inputs) */
-    memset(back, 0, sizeof(float) * t->n->back_floats);
-    for (const link_t *k = t->links; k < t->links + t->n->links; k++) {
-        if (k->kind != CONV || !FLOWS(t->values + k->from)) continue;
-        int64_t in = t->values[k->from].channels, out = t->values[k->to].channels, ip = tn_pad(in), op = tn_pad(out);
-        for (int64_t l = 0; l < k->taps; l++)
-            for (int64_t i = 0; i < in; i++) {
-                const float *from = t->arena + k->kernel + (l * in + i) * op;
-                float *to = back + k->back + l * out * ip + i;
-                for (int64_t o = 0; o < out; o++) to[o * ip] = from[o];
-            }
-    }
-}
-
-/* From the gradients of kernels, which stand as the kernels do, to those of weights and of the mixture. */
-static void unmerge(const net_t *t, const float *gk, float *const *grads, int64_t want) {
-    for (const term_t *m = t->terms; m < t->terms + t->n->terms; m++) {
-        const link_t *k = t->links + m->link;
-        const value_t *to = t->values + k->to;
-        int64_t in = t->values[k->from].channels, out = to->channels, op = tn_pad(out);
-        const int64_t *at = t->list + m->lags;
-        const float *g = gk + (k->kernel - t->n->kernels), *gb = gk + (to->bias - t->n->kernels);
-        float a = weight_of(t, m), sum = 0;
-        int wants = want & OF_WEIGHTS;
-        if (m->kind == DIAGONAL) {
-            for (int64_t l = 0; l < m->taps; l++)
-                for (int64_t c = 0; c < out; c++) sum += g[(at[l] * in + c) * op + c] * t->fixed[m->fixed + l];
-        } else if (wants || m->alpha >= 0) {
-            const float *w = t->params[m->w] + m->begins;
-            float *gw = wants ? grads[m->w] + m->begins : 0, *g2 = wants && m->w2 >= 0 ? grads[m->w2] : 0;
-            for (int64_t o = 0; o < out; o++)
-                for (int64_t i = 0; i < in; i++) {
-                    const float *from = w + o * m->so + i * m->si, *gi = g + i * op + o;
-                    float *into = gw ? gw + o * m->so + i * m->si : 0;
-                    if (m->kind == KERNEL)
-                        for (int64_t l = 0; l < m->taps; l++) {
-                            float d = gi[at[l] * in * op];
-                            sum += d * from[l];
-                            if (into) into[l] += a * d;
-                        }
-                    else {
-                        const float *depth = t->params[m->w2] + i * m->s2;
-                        float own = 0;
-                        for (int64_t l = 0; l < m->taps; l++) {
-                            float d = gi[at[l] * in * op];
-                            own += d * depth[l];
-                            if (g2) g2[i * m->s2 + l] += a * d * *from;
-                        }
-                        sum += own * *from;
-                        if (into) *into += a * own;
-                    }
-                }
-            if (m->bias >= 0)
-                for (int64_t o = 0; o < out; o++) {
-                    sum += gb[o] * t->params[m->bias][o];
-                    if (wants) grads[m->bias][o] += a * gb[o];
-                }
-        }
-        if (m->alpha >= 0 && want & OF_ALPHAS) grads[0][m->alpha] += sum;
-    }
-}
+/* Rows through all values of a network of cells, and gradients back through them (`cells.h` says what these are). */
 
 /* --- forward ------------------------------------------------------------------------------------------------------ */
 
-#define ROWS_OF(v) (t->arena + (v)->y + b * (v)->rows * tn_pad((v)->channels))
-#define SUMS_OF(v) (t->arena + (v)->u + b * (v)->rows * tn_pad((v)->channels))
+#define ROWS_IN(arena, v) ((arena) + (v)->y + b * (v)->rows * tn_pad((v)->channels))
+#define SUMS_IN(arena, v) ((arena) + (v)->u + b * (v)->rows * tn_pad((v)->channels))
+#define ROWS_OF(v) ROWS_IN(t->arena, v)
+#define SUMS_OF(v) SUMS_IN(t->arena, v)
 
-static void enter(const net_t *t, const link_t *k, int64_t b, int first) {
+/* Rows of `values` through kernels and parameters into sums: all of one arena, or of two for a derivative. */
+static void enter(const net_t *t, const link_t *k, int64_t b, int first, const float *values, float *kernels,
+                  const float *const *params, float *sums) {
     const value_t *to = t->values + k->to, *from = t->values + k->from;
     int64_t cp = tn_pad(to->channels), fp = tn_pad(from->channels);
-    float *u = SUMS_OF(to);
-    const float *bias = to->bias < 0 ? 0 : t->arena + to->bias, *x = 0;
+    float *u = SUMS_IN(sums, to);
+    const float *bias = to->bias < 0 ? 0 : kernels + to->bias, *x = 0;
     if (first && k->kind == SHARE)
         for (int64_t r = 0; r < to->rows; r++)
             for (int64_t c = 0; c < cp; c++) u[r * cp + c] = bias ? bias[c] : 0.0f;
-    if (k->kind != OUTSIDE) x = ROWS_OF(from) + (from->rows - to->rows) * fp;
+    if (k->kind != OUTSIDE) x = ROWS_IN(values, from) + (from->rows - to->rows) * fp;
     switch (k->kind) {
     case CONV:
         for (int64_t i = 0; i < k->num; i++) { /* first tap, its lag, taps, step */
             const int64_t *run = t->list + k->runs + 4 * i;
             tn_product(x - run[1] * fp, fp, run[2], run[3], from->channels,
-                       t->arena + k->kernel + run[0] * from->channels * cp, cp, to->channels, first && !i ? bias : 0, u,
+                       kernels + k->kernel + run[0] * from->channels * cp, cp, to->channels, first && !i ? bias : 0, u,
                        cp, to->rows, !(first && !i));
         }
         break;
     case TAPS: /* of (channels, stride), the latest row's first */
         for (int64_t l = 0; l < k->taps; l++)
             for (int64_t c = 0; c < to->channels; c++)
-                t->arena[k->kernel + (k->taps - 1 - l) * cp + c] = t->params[k->param][c * k->stride + l];
-        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, t->arena + k->kernel, cp, u, cp, to->rows, 0);
+                kernels[k->kernel + (k->taps - 1 - l) * cp + c] = params[k->param][c * k->stride + l];
+        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, kernels + k->kernel, cp, u, cp, to->rows, 0);
         break;
     case FIXED:
         for (int64_t l = 0; l < k->taps; l++)
-            for (int64_t c = 0; c < cp; c++) t->arena[k->kernel + (k->taps - 1 - l) * cp + c] = t->fixed[k->fixed + l];
-        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, t->arena + k->kernel, cp, u, cp, to->rows, 0);
+            for (int64_t c = 0; c < cp; c++) kernels[k->kernel + (k->taps - 1 - l) * cp + c] = t->fixed[k->fixed + l];
+        tn_taps(x - (k->taps - 1) * fp, fp, k->taps, 1, to->channels, kernels + k->kernel, cp, u, cp, to->rows, 0);
         break;
     case MAX:
         for (int64_t r = 0; r < to->rows; r++)
@@ -212,7 +50,7 @@ static void enter(const net_t *t, const link_t *k, int64_t b, int first) {
             }
         break;
     case SHARE: {
-        float a = t->params[0][k->alpha];
+        float a = params[0][k->alpha];
         for (int64_t i = 0; i < to->rows * cp; i += V) STORE(u + i, LOAD(u + i) + a * LOAD(x + i));
         break;
     }
@@ -299,11 +137,12 @@ static void signals(const net_t *t, float *signal, int64_t b) {
 }
 
 void tn_cells_forward(const net_t *t, float *signal) {
-    merge(t);
+    memset(t->arena + t->n->kernels, 0, sizeof(float) * t->n->kernel_floats);
+    merge(t, t->arena, &(factors_t){t->params, t->params, t->params, NONE});
     for (int64_t b0 = 0; b0 < t->n->segments; b0 += t->n->chunk) {
         for (const value_t *v = t->values; v < t->values + t->n->values; v++) {
             for (int64_t b = b0; b < b0 + t->n->chunk; b++)
-                for (int64_t i = 0; i < v->links; i++) enter(t, t->links + v->first + i, b, i == 0);
+                for (int64_t i = 0; i < v->links; i++) enter(t, t->links + v->first + i, b, i == 0, t->arena, t->arena, t->params, t->arena);
             if (v->norm == BATCH_NORM) moments(t, v);
             for (int64_t b = b0; b < b0 + t->n->chunk; b++) settle(t, v, b);
         }
@@ -313,7 +152,8 @@ void tn_cells_forward(const net_t *t, float *signal) {
 
 /* --- backward ----------------------------------------------------------------------------------------------------- */
 
-#define GRADS_OF(v) (g + (v)->g + (b - b0) * (v)->rows * tn_pad((v)->channels))
+#define GRADS_IN(arena, v) ((arena) + (v)->g + (b - b0) * (v)->rows * tn_pad((v)->channels))
+#define GRADS_OF(v) GRADS_IN(g, v)
 
 static void unsignal(const net_t *t, const value_t *v, const float *g_signal, float *g, int64_t b, int64_t b0,
                      float *g_head) {
@@ -386,13 +226,14 @@ static void unsettle(const net_t *t, const value_t *v, float *g, int64_t b0, int
 }
 
 /* From the gradient of a value to those of what entered it. */
-static void leave(const net_t *t, const link_t *k, const float *back, float *g, float *gk, float *const *grads,
-                  float *scratch, int64_t want, int64_t b, int64_t b0) {
+static void leave(const net_t *t, const link_t *k, const float *values, const float *back, const float *alphas,
+                  const float *g, float *into_g, float *gk, float *g_alphas, float *scratch, int64_t want, int64_t b,
+                  int64_t b0) {
     const value_t *to = t->values + k->to, *from = t->values + k->from;
     if (k->kind == OUTSIDE) return;
     int64_t cp = tn_pad(to->channels), fp = tn_pad(from->channels), skip = (from->rows - to->rows) * fp;
-    const float *d = GRADS_OF(to), *x = ROWS_OF(from) + skip;
-    float *into = GRADS_OF(from) + skip;
+    const float *d = GRADS_IN(g, to), *x = ROWS_IN(values, from) + skip;
+    float *into = GRADS_IN(into_g, from) + skip;
     switch (k->kind) {
     case CONV:
         for (int64_t i = 0; i < k->num; i++) {
@@ -439,14 +280,36 @@ static void leave(const net_t *t, const link_t *k, const float *back, float *g, 
         break;
     }
     default: { /* SHARE */
-        float a = t->params[0][k->alpha];
+        float a = alphas[k->alpha];
         v16 sum = {0};
         for (int64_t i = 0; i < to->rows * cp; i += V) {
             STORE(into + i, LOAD(into + i) + a * LOAD(d + i));
             sum += LOAD(d + i) * LOAD(x + i);
         }
-        if (want & OF_ALPHAS) grads[0][k->alpha] += total(sum);
+        if (g_alphas) g_alphas[k->alpha] += total(sum);
     }
+    }
+}
+
+static void unbias(const net_t *t, const value_t *v, const float *g, float *gk, int64_t b, int64_t b0) {
+    int64_t cp = tn_pad(v->channels);
+    const float *d = GRADS_OF(v);
+    float *gb = gk + (v->bias - t->n->kernels);
+    for (int64_t c = 0; c < cp && v->bias >= 0; c += V) {
+        v16 sum = LOAD(gb + c);
+        for (int64_t r = 0; r < v->rows; r++) sum += LOAD(d + r * cp + c);
+        STORE(gb + c, sum);
+    }
+}
+
+/* Gradients of the taps of inputs, from where those of kernels are added up. */
+static void untap(const net_t *t, const float *gk, float *const *grads) {
+    for (const link_t *k = t->links; k < t->links + t->n->links; k++) {
+        if (k->kind != TAPS) continue;
+        int64_t channels = t->values[k->to].channels, cp = tn_pad(channels);
+        for (int64_t l = 0; l < k->taps; l++)
+            for (int64_t c = 0; c < channels; c++)
+                grads[k->param][c * k->stride + l] += gk[k->kernel - t->n->kernels + (k->taps - 1 - l) * cp + c];
     }
 }
 
@@ -454,7 +317,7 @@ static void leave(const net_t *t, const link_t *k, const float *back, float *g, 
 void tn_cells_backward(const net_t *t, const float *g_signal, float *work, float *const *grads, int64_t want) {
     const sizes_t *n = t->n;
     float *back = work, *gk = back + n->back_floats, *g = gk + n->kernel_floats, *scratch = g + n->chunk * n->grad_floats;
-    turn(t, back, want);
+    turn(t, t->arena, back, want);
     memset(gk, 0, sizeof(float) * n->kernel_floats);
     for (int64_t b0 = 0; b0 < n->segments; b0 += n->chunk) {
         int64_t b1 = b0 + n->chunk;
@@ -466,30 +329,16 @@ void tn_cells_backward(const net_t *t, const float *g_signal, float *work, float
                 unsignal(t, v, g_signal, g, b, b0, wants && v->head >= 0 ? grads[v->head] : 0);
             unsettle(t, v, g, b0, b1, wants && v->gain >= 0 ? grads[v->gain] : 0, wants && v->gain >= 0 ? grads[v->shift] : 0);
             for (int64_t b = b0; b < b1; b++) {
-                if (v->bias >= 0) {
-                    int64_t cp = tn_pad(v->channels);
-                    const float *d = GRADS_OF(v);
-                    float *gb = gk + (v->bias - n->kernels);
-                    for (int64_t c = 0; c < cp; c += V) {
-                        v16 sum = LOAD(gb + c);
-                        for (int64_t r = 0; r < v->rows; r++) sum += LOAD(d + r * cp + c);
-                        STORE(gb + c, sum);
-                    }
-                }
+                unbias(t, v, g, gk, b, b0);
                 for (int64_t i = 0; i < v->links; i++)
-                    leave(t, t->links + v->first + i, back, g, gk, grads, scratch, want, b, b0);
+                    leave(t, t->links + v->first + i, t->arena, back, t->params[0], g, g, gk,
+                          want & OF_ALPHAS ? grads[0] : 0, scratch, want, b, b0);
             }
         }
     }
-    unmerge(t, gk, grads, want);
+    unmerge(t, gk, grads, &(factors_t){t->params, t->params, t->params, NONE}, want);
     if (!(want & OF_WEIGHTS)) return;
-    for (const link_t *k = t->links; k < t->links + n->links; k++) {
-        if (k->kind != TAPS) continue;
-        int64_t channels = t->values[k->to].channels, cp = tn_pad(channels);
-        for (int64_t l = 0; l < k->taps; l++)
-            for (int64_t c = 0; c < channels; c++)
-                grads[k->param][c * k->stride + l] += gk[k->kernel - n->kernels + (k->taps - 1 - l) * cp + c];
-    }
+    untap(t, gk, grads);
     if (n->head_bias >= 0)
         for (int64_t i = 0; i < n->segments * n->scored; i++) *grads[n->head_bias] += g_signal[i];
 }

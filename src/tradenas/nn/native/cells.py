@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tradenas.errors import ConfigError
 from tradenas.nn.activations import channel_dropout
 from tradenas.nn.elastic import width_of
 from tradenas.nn.mixture import Mixture, weighting
@@ -27,6 +28,7 @@ from tradenas.nn.native.tables import Tables
 from tradenas.nn.slot import weighted_sum
 from tradenas.nn.together import Pair
 from tradenas.space import Choice, Option
+from tradenas.typing import IntArray
 
 if TYPE_CHECKING:
     from tradenas.nn.network import Network
@@ -74,17 +76,43 @@ class _Call:
 
     def backward(self, given: Sequence[Tensor], g_BS: Tensor, want: int) -> Sequence[Tensor]:
         """The gradients of what was given; only the first, that of the mixture's weights, unless others are wanted."""
-        wanted = given if want & OF_WEIGHTS else given[:1]
-        sizes = [t.numel() for t in wanted]
-        flat, work, g_BS = torch.zeros(sum(sizes)), Arena(self.plan.work), g_BS.contiguous()
-        grads = flat.data_ptr() + 4 * np.cumsum([0, *sizes[:-1]])
+        flat, grads, wanted = _room(given, want)
+        work, g_BS = Arena(self.plan.work), g_BS.contiguous()
         _library().tn_cells_backward(ctypes.byref(self.net), g_BS.data_ptr(), work.address, grads.ctypes.data, want)
-        found: Sequence[Tensor] = torch._utils._unflatten_dense_tensors(flat, wanted)  # type: ignore[no-untyped-call]
-        return found
+        return _parted(flat, wanted)
+
+    def along(
+        self, given: Sequence[Tensor], g_BS: Tensor, direction: Sequence[Tensor | None], want: int
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """How the signals, and the gradients for given `g_BS`, change when what was given moves in a direction."""
+        plan = self.plan
+        still = torch.zeros(max((t.numel() for t, d in zip_longest(given, direction) if d is None), default=1))
+        moves = [still if d is None else d.contiguous() for _, d in zip_longest(given, direction)]
+        addresses = np.array([d.data_ptr() for d in moves], np.uint64)
+        flat, grads, wanted = _room(given, want)
+        work, g_BS, change_BS = Arena(plan.floats + 2 * plan.work), g_BS.contiguous(), torch.empty_like(g_BS)
+        _library().tn_cells_along(
+            ctypes.byref(self.net), addresses.ctypes.data, g_BS.data_ptr(), work.address, plan.floats,
+            change_BS.data_ptr(), grads.ctypes.data, want,
+        )  # fmt: skip
+        return change_BS, _parted(flat, wanted)
+
+
+def _room(given: Sequence[Tensor], want: int) -> tuple[Tensor, IntArray, Sequence[Tensor]]:
+    """Zeros for the gradients of what was given, and where each begins; of the first only, where that is all."""
+    wanted = given if want & OF_WEIGHTS else given[:1]
+    sizes = [t.numel() for t in wanted]
+    flat = torch.zeros(sum(sizes))
+    return flat, flat.data_ptr() + 4 * np.cumsum([0, *sizes[:-1]]), wanted
+
+
+def _parted(flat: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
+    found: Sequence[Tensor] = torch._utils._unflatten_dense_tensors(flat, like)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Run(torch.autograd.Function):
-    """The signal as a function of the mixture's weights, the taps and all parameters."""
+    """The signal as a function of the mixture's weights, the taps and all parameters; twice differentiable."""
 
     @staticmethod
     def forward(ctx: Any, call: _Call, *given: Tensor) -> Tensor:
@@ -93,12 +121,46 @@ class _Run(torch.autograd.Function):
         return call.forward(given)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g_BS: Tensor) -> tuple[Tensor | None, ...]:
-        needed = ctx.needs_input_grad[1:]
-        want = OF_ALPHAS * needed[0] + OF_WEIGHTS * any(needed[1:])
-        found = ctx.call.backward(ctx.saved_tensors, g_BS, want)
-        return None, *(g if needs else None for g, needs in zip_longest(found, needed))
+        needed, given = ctx.needs_input_grad[1:], ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, *_Back.apply(ctx.call, needed, g_BS, *given)  # type: ignore[no-untyped-call]
+        return None, *_wanted(ctx.call.backward(given, g_BS, _want(needed)), needed)
+
+
+class _Back(torch.autograd.Function):
+    """The gradients as a function of that of the signals and of what was given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, call: _Call, needed: Sequence[bool], g_BS: Tensor, *given: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        ctx.call = call
+        ctx.save_for_backward(g_BS, *given)
+        ctx.set_materialize_grads(False)
+        return _wanted(call.backward(given, g_BS, _want(needed)), needed)
+
+    @staticmethod
+    def backward(ctx: Any, *direction: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise ConfigError(
+                "a third derivative of cells",
+                got="compiled code",
+                expected="two derivatives",
+                fix="run the forward pass within tradenas.nn.native.off()",
+            )
+        g_BS, *given = ctx.saved_tensors
+        needed = ctx.needs_input_grad[3:]
+        change_BS, found = ctx.call.along(given, g_BS, direction, _want(needed))
+        return None, None, change_BS, *_wanted(found, needed)
+
+
+def _want(needed: Sequence[bool]) -> int:
+    return OF_ALPHAS * needed[0] + OF_WEIGHTS * any(needed[1:])
+
+
+def _wanted(found: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+    return tuple(g if needs else None for g, needs in zip_longest(found, needed))
 
 
 def run_cells(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> Tensor | None:
@@ -209,4 +271,7 @@ def _library() -> Any:
         _ready.tn_cells_forward.argtypes, _ready.tn_cells_forward.restype = [pointer, pointer], None
         _ready.tn_cells_backward.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int64]
         _ready.tn_cells_backward.restype = None
+        whole = ctypes.c_int64
+        _ready.tn_cells_along.argtypes = [pointer] * 4 + [whole, pointer, pointer, whole]
+        _ready.tn_cells_along.restype = None
     return _ready

@@ -18,7 +18,6 @@ pass leaves a trace in batch norms either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -27,7 +26,6 @@ from torch import Tensor
 
 from tradenas.errors import ConfigError
 from tradenas.nn import Mixture, Mode, Network, weighing
-from tradenas.nn.native import off
 from tradenas.train.loss import Objective
 from tradenas.train.segments import Batch
 
@@ -160,8 +158,7 @@ def second_order(
     """
     _apart(weights, alphas)
     w, a, exact = _leaves(weights), _leaves(alphas), product == "exact"
-    with off() if exact else nullcontext():  # compiled passes have one derivative
-        train = loss_train(w, a)
+    train = loss_train(w, a)
     dw = _gradients(train, w, graph=exact)
     after = _leaves(step.moved(w, dw))
     valid = loss_valid(after, a)

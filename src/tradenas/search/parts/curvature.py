@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from tradenas.errors import DivergedError
-from tradenas.nn.native import off
 from tradenas.search.parts.bilevel import Tensors
 from tradenas.seeds import rng_for
 from tradenas.typing import FloatArray
@@ -46,8 +45,7 @@ def curvature_along(loss: Callable[[Tensors], Tensor], alphas: Tensors) -> Calla
     """
     flat_N = torch.cat([a.detach().flatten() for a in alphas.values()]).requires_grad_()
     parts = torch.split(flat_N, [a.numel() for a in alphas.values()])
-    with off():  # compiled passes have one derivative
-        value = loss({n: p.view_as(a) for (n, a), p in zip(alphas.items(), parts, strict=True)})
+    value = loss({n: p.view_as(a) for (n, a), p in zip(alphas.items(), parts, strict=True)})
     gradient_N = None
     if value.requires_grad:
         (gradient_N,) = torch.autograd.grad(value, flat_N, create_graph=True, allow_unused=True)
