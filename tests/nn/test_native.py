@@ -271,3 +271,26 @@ def test_shrinking_taps_is_that_of_torch():
     with native.off():
         torch.testing.assert_close(ours, shrunk(), equal_nan=True)
     assert bool((ours == 0).any())
+
+
+def test_a_loaded_state_is_the_one_that_is_used():
+    def one():
+        weight = torch.nn.Parameter(torch.ones(40))
+        return weight, adamw([([weight], 0.0)], lr=0.1, betas=(0.9, 0.99))
+
+    def step(weight, optimizer, slope):
+        weight.grad = torch.full((40,), slope)
+        optimizer.step()
+
+    (going, first), (fresh, second) = one(), one()
+    for _ in range(3):
+        step(going, first, 1.0)
+    step(fresh, second, -5.0)  # it has moments of its own by now
+    with torch.no_grad():
+        fresh.copy_(going)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for optimizer, weight in ((first, going), (second, fresh)):
+        step(weight, optimizer, 2.0)
+    assert torch.equal(going, fresh)
+    step(going, copy.deepcopy(first), 2.0)  # moves the weights of its own copy only
+    assert torch.equal(going, fresh)

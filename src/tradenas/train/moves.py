@@ -41,21 +41,31 @@ class AdamW(torch.optim.AdamW):
             return found
         for group, weights in reached:
             if weights:
-                table = np.zeros((len(weights), 7), np.int64)
-                for row, weight in zip(table, weights, strict=True):
-                    state = self.state[weight]
-                    if not state:
-                        state["step"] = torch.zeros(())
-                        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
-                    row[:SIZE] = [
-                        t.data_ptr()
-                        for t in (weight, state["exp_avg"], state["exp_avg_sq"], state["step"], weight.grad)
-                    ]
-                    row[SIZE] = weight.numel()
+                table = np.array([self._row(weight) for weight in weights], np.int64)
                 table[:, DECAY] = np.float64(group["weight_decay"]).view(np.int64)
                 beta_1, beta_2 = group["betas"]
                 library.tn_adamw(table.ctypes.data, len(table), float(group["lr"]), beta_1, beta_2, group["eps"])
         return None
+
+    def _row(self, weight: Tensor) -> list[int]:
+        """Where a weight, its moments and its gradient lie; moments stay where they are until a state is loaded."""
+        known: dict[int, list[int]] = self.__dict__.setdefault("_known", {})
+        row = known.get(id(weight))
+        if row is None or row[WEIGHT] != weight.data_ptr():
+            state = self.state[weight]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+            held = (weight, state["exp_avg"], state["exp_avg_sq"], state["step"])
+            row = known[id(weight)] = [*(t.data_ptr() for t in held), 0, weight.numel(), 0]
+        assert weight.grad is not None
+        row[GRADIENT] = weight.grad.data_ptr()
+        return row
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy, and where a state is loaded: moments lie elsewhere then."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.__dict__.pop("_known", None)
 
     #: Torch wraps a step in what a profiler reads, which here takes as long as the step.
     step.hooked = True  # type: ignore[attr-defined]
