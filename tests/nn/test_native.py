@@ -294,3 +294,14 @@ def test_a_loaded_state_is_the_one_that_is_used():
     assert torch.equal(going, fresh)
     step(going, copy.deepcopy(first), 2.0)  # moves the weights of its own copy only
     assert torch.equal(going, fresh)
+
+
+def test_equal_largest_rows_share_a_gradient():
+    space = Chain(
+        depths=(2,), ops=("dense", "max5"), widths=(8,), activations=("tanh",), norms=("none",), dropouts=(0.0,),
+        transforms=("zscore",), lookbacks=(1,), groups=(),
+    ).space()  # fmt: skip
+    network, mixture = network_of(space), {"layer0/op": 0, "layer1/op": 1}
+    x = batch_of(network)[:, ::3].repeat_interleave(3, dim=1)[:, -(SCORED + 4) :].contiguous()
+    assert runs(network, x, mixture)
+    same(passed(network, x, mixture), _off(network, x, mixture))
