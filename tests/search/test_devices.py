@@ -102,8 +102,10 @@ def test_a_profile_brings_its_precision_and_what_nothing_prices_is_said(tmp_path
 
 def test_a_device_that_holds_nothing_is_refused_before_training():
     one = task(choices=SPACE)
-    with pytest.raises(BudgetError, match="macs"):
+    with pytest.raises(BudgetError, match=r"search\.devices 'none'\.macs: got 1"):
         method(devices=(*DEVICES, Target(name="none", macs=1.0))).init(one)
+    with pytest.raises(BudgetError, match=r"'app' \(mobile-10mb, costs of a whole window\)\.macs"):
+        method(devices=(Target(name="app", profile="mobile-10mb", macs=1.0),)).init(one)
     limited = replace(one.price_list(), budget=Budget(macs=ENDS[1]))
     with pytest.raises(ConfigError, match="each device"):
         method().init(replace(one, prices=limited))

@@ -82,8 +82,11 @@ class Satisfiability:
         """Whether every architecture was looked at."""
         return self.looked_at == self.size
 
-    def require(self) -> Architecture:
+    def require(self, place: str = "budget") -> Architecture:
         """An architecture that fits.
+
+        Args:
+            place: where the limits are, for the error.
 
         Raises:
             BudgetError: none was found; with the smallest that each limit could be, and whose it is.
@@ -95,7 +98,7 @@ class Satisfiability:
         told = alone or names
         seen = "the whole space" if self.listed else f"{self.looked_at:,} of {self.size:,} architectures"
         raise BudgetError(
-            ", ".join(f"budget.{n}" for n in told),
+            ", ".join(f"{place}.{n}" for n in told),
             got=" and ".join(_number(self.budget.limits()[n]) for n in told),
             expected=" and ".join(self.spreads[n].least() for n in told)
             if alone

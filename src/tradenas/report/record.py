@@ -19,6 +19,7 @@ from tradenas.report.schema import (
     BudgetRecord,
     Coupling,
     DataAudit,
+    DevicesRecord,
     Environment,
     Finalists,
     FrontRecord,
@@ -59,6 +60,7 @@ class RunRecord:
         inputs, paths: what each option is worth; the champion over other periods; `None` too where not asked for.
         alphas: what the alphas learnt; `None` too where the search has none.
         budget, front: what networks may cost and do; `None` too where nothing is limited or weighed.
+        devices: the best of each; `None` too where the search has none.
         latency: finalists timed on the device; `None` too where no latency is asked for.
         resources: of circuits that were exported.
     """
@@ -75,6 +77,7 @@ class RunRecord:
     alphas: AlphaRecord | None = None
     budget: BudgetRecord | None = None
     front: FrontRecord | None = None
+    devices: DevicesRecord | None = None
     latency: LatencyRecord | None = None
     resources: tuple[ResourceRecord, ...] = ()
     daily: Daily | None = None
@@ -175,6 +178,7 @@ def load_record(folder: str | Path) -> RunRecord:
         alphas=_maybe(folder / "search" / "diagnostics.json", AlphaRecord),
         budget=_maybe(folder / "search" / "budget.json", BudgetRecord),
         front=_maybe(folder / "search" / "front.json", FrontRecord),
+        devices=_maybe(folder / "search" / "devices.json", DevicesRecord),
         latency=_maybe(folder / "retrain" / "latency.json", LatencyRecord),
         resources=tuple(_resources(path, folder) for path in sorted((folder / "export").glob("**/resources.json"))),
         daily=read_daily(daily) if daily.exists() else None,

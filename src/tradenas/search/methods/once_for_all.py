@@ -100,7 +100,7 @@ class OnceForAll(OneShot):
                 "budget", got="limits, and search.devices", expected="one of both", fix="name the limits of each device"
             )
         for target in self.devices:
-            refuse_unless_met(task.space, target.priced(task))
+            refuse_unless_met(task.space, target.priced(task), place=target.place)
         return super().init(task)
 
     def weighs(self) -> tuple[str, ...]:

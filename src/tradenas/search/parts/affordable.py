@@ -87,14 +87,19 @@ def affordable(space: SearchSpace, prices: PriceList | None) -> SearchSpace:
     return Affordable(space, prices.violation)
 
 
-def refuse_unless_met(space: SearchSpace, prices: PriceList) -> None:
+def refuse_unless_met(space: SearchSpace, prices: PriceList, *, place: str = "budget") -> None:
     """Refuses limits that nothing meets, before anything is trained.
+
+    Args:
+        space: of the architectures.
+        prices: the limits, and what they are of.
+        place: where they are, for the error.
 
     Raises:
         BudgetError: with the smallest that each limit could be, and whose it is.
     """
     if prices.limits and nearest(space, space.smallest(), prices.violation) is None:
-        satisfiability(space, prices).require()
+        satisfiability(space, prices).require(place)
 
 
 def still_met(

@@ -48,6 +48,13 @@ class Target(Budget):
         """The profile."""
         return device(self.profile) if self.profile else None
 
+    @property
+    def place(self) -> str:
+        """Where its limits are, for errors; those of a window are many times those of one more candle."""
+        profile = self.known()
+        mode = ", costs of a whole window" if profile is not None and profile.mode == "window" else ""
+        return f"search.devices {self.name!r} ({self.profile}{mode})" if profile else f"search.devices {self.name!r}"
+
     def priced(self, task: Task) -> PriceList:
         """What networks cost on it and may cost."""
         listed, profile = task.price_list(), self.known()
