@@ -1,7 +1,8 @@
 """Networks as circuits: what the cost proxy of the search is worth, and the proof of record.
 
     python benchmarks/fpga.py --calibrate 96 --yosys 8       # 1 minute, 3 with yosys; prints the coefficients
-    python benchmarks/fpga.py --record RUN --depth -1        # a run of benchmarks/fpga.toml; 10 minutes, mostly nextpnr
+    python benchmarks/fpga.py --record --source CANDLES      # all of it: search, training, vault, circuit; 7 minutes
+    python benchmarks/fpga.py --record RUN                   # of a run that is there; 4 minutes, mostly nextpnr
     python benchmarks/fpga.py --record RUN --float 2         # what fixed point costs its champion; ~4 minutes
 
 `--calibrate` draws networks from a space of ops, widths, bits and sparsities, lowers each to a program, lets da4ml
@@ -9,7 +10,8 @@ count its look-up tables (*estimated*), fits `tradenas.cost.fpga`'s coefficients
 of each network by the fit to all others; beside it, what the formula from bits (`Luts`), digits alone and parameters
 alone would have said.  Of some of the smallest, yosys' counts (*synthesised*, xc7).
 
-`--record` takes a run's champion, one training of it, and proves it step by step: placed and routed with several seeds
+`--record` runs `benchmarks/fpga.toml` on a file of candles, or takes a run that is there; of its champion it takes one
+training, and proves it step by step: placed and routed with several seeds
 and numbers of stages, the fastest simulated against the traded network over every row of the selection zone, and
 synthesised; `resources.json` of it is left in the folder that is printed.
 """
@@ -40,6 +42,7 @@ from tradenas.seeds import rng_for
 from tradenas.space import Chain
 from tradenas.typing import FloatArray
 
+STUDY = Path(__file__).parent / "fpga.toml"
 SPACE = Chain(
     depths=(1, 2, 3), widths=(4, 8, 12, 16), lookbacks=(3, 5, 8),
     ops=("dense", "conv3", "conv5", "dilated3", "separable3", "residual"), activations=("relu", "tanh"),
@@ -132,6 +135,17 @@ def record(
     return prove(program, folder, rows_TF, np.concatenate(parts).astype(float), seeds, stages, depth)
 
 
+def searched(source: Path, runs: Path) -> Path:
+    """The run folder of the study of record on a file of candles."""
+    from tradenas.study import Study
+
+    began = time.perf_counter()
+    study = Study.of(STUDY, changes={"data.source": str(source.resolve())})
+    folder = study.run(runs).folder.path
+    print(f"{folder}: searched, trained and judged in {time.perf_counter() - began:.0f} s", flush=True)
+    return folder
+
+
 def against_float(run: Path, strategy: str, trainings: int) -> dict[str, object]:
     """The architecture trained in fixed point and in floating point, alike: IC and accuracy on the selection zone."""
     from tradenas.space import Architecture
@@ -208,22 +222,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calibrate", type=int, default=0, metavar="N")
     parser.add_argument("--yosys", type=int, default=0, metavar="N")
-    parser.add_argument("--record", type=Path, metavar="RUN")
+    parser.add_argument("--record", type=Path, metavar="RUN", nargs="?", const=Path())
+    parser.add_argument("--source", type=Path, help="candles, where there is no run yet")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where its run goes")
     parser.add_argument("--strategy", default="")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--depth", type=int, default=2, help="see `trace`; -1 is smaller and deeper")
+    parser.add_argument("--depth", type=int, default=-1, help="see `trace`; -1 is smaller and deeper")
     parser.add_argument("--stages", type=int, nargs="*", default=[0], help="0: those of the least estimated latency")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--float", type=int, default=0, metavar="N", help="trainings of the champion in both")
     asked = parser.parse_args()
     if asked.calibrate:
         print(json.dumps(calibrate(asked.calibrate, asked.yosys)))
-    if asked.record and asked.float:
-        against_float(asked.record, asked.strategy, asked.float)
-    elif asked.record:
-        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-        record(asked.record, asked.strategy, seeds, tuple(asked.stages), asked.depth, asked.out)
+    if asked.record is None:
+        return
+    if asked.source is None and asked.record == Path():
+        parser.error("--record needs a run, or --source with candles")
+    run = asked.record if asked.source is None else searched(asked.source, asked.runs)
+    if asked.float:
+        against_float(run, asked.strategy, asked.float)
+        return
+    began = time.perf_counter()
+    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+    record(run, asked.strategy, seeds, tuple(asked.stages), asked.depth, asked.out)
+    print(f"proved in {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":
