@@ -35,6 +35,16 @@ def test_another_torch_is_refused_and_named(tmp_path):
     assert "torch: 1.0 then" in json.loads(folder.environment.read_text())["drift"][0]
 
 
+def test_another_engine_is_refused_and_named(tmp_path, monkeypatch):
+    """Compiled or not, and by which compiler: last digits, and on noise whole winners, hang on it."""
+    monkeypatch.setattr("tradenas.nn.native.engine", lambda: "gcc: 12")
+    config, folder = begun(tmp_path)
+    folder.refuse_drift(config, allow=False)
+    monkeypatch.setattr("tradenas.nn.native.engine", lambda: "PyTorch")
+    with pytest.raises(FolderError, match="engine: gcc: 12 then, PyTorch now"):
+        folder.refuse_drift(config, allow=False)
+
+
 def test_trainings_in_bf16_go_on_by_the_table_that_they_began_with(tmp_path, monkeypatch):
     def measured(gain):
         table = HalfTable(gains={("dense", 64, 1024): gain}, machine={})

@@ -68,7 +68,7 @@ class RunFolder:
             FolderError: something changed since the run began.
         """
         began, now = read_json(self.environment), environment(config, "")
-        decisive = ("tradenas", "python", "torch", "numpy", "packages", "platform", "cpu", "threads", "bf16")
+        decisive = ("tradenas", "python", "torch", "numpy", "packages", "platform", "cpu", "threads", "engine", "bf16")
         changed = [
             f"{key}: {began.get(key)} then, {now.get(key)} now" for key in decisive if began.get(key) != now.get(key)
         ]
@@ -187,9 +187,19 @@ def environment(config: StudyConfig, command: str) -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "threads": config.runner.threads,
+        "engine": _engine(),
         "command": command,
         **_bf16(config),
     }
+
+
+def _engine() -> str | None:
+    """What computes the networks."""
+    try:
+        from tradenas.nn.native import engine
+    except ImportError:
+        return None
+    return engine()
 
 
 def _bf16(config: StudyConfig) -> dict[str, str]:

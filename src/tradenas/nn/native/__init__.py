@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tradenas.nn.native.build import available, compiled, off
+from tradenas.nn.native.build import available, compiled, engine, off
 from tradenas.nn.native.cells import run_cells
 from tradenas.nn.native.path import call_of, run_path
 
-__all__ = ["available", "call_of", "compiled", "off", "run_cells", "run_path"]
+__all__ = ["available", "call_of", "compiled", "engine", "off", "run_cells", "run_path"]

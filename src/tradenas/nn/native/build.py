@@ -12,6 +12,7 @@ import functools
 import hashlib
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 from tradenas import loader
 from tradenas.atomic import write_text
 
-__all__ = ["available", "compiled", "library", "off"]
+__all__ = ["available", "compiled", "engine", "library", "off"]
 
 LOG = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -64,6 +65,15 @@ def compiled(name: str) -> ctypes.CDLL | None:
 def available() -> bool:
     """Whether networks that have a compiled form run in it."""
     return compiled("path") is not None
+
+
+def engine() -> str:
+    """What networks are computed by, which their last digits depend on: a compiler and its version, or PyTorch."""
+    if not available():
+        return "PyTorch"
+    command = loader.compiler()
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return f"{' '.join(command)}: {told.splitlines()[0] if told else 'unknown'}"
 
 
 @contextmanager

@@ -247,19 +247,7 @@ static inline v16 tn_activation(int kind, v16 x) {
     default: return x;
     }
 }
-/* The derivative at x. */
-static inline v16 tn_slope(int kind, v16 x) {
-    v16 y;
-    switch (kind) {
-    case TN_RELU: return tn_where(x > 0.0f, tn_all(1.0f), tn_all(0.0f));
-    case TN_GELU: return 0.5f * (1.0f + tn_erf(x * TN_ROOT_HALF)) + x * TN_DENSITY * tn_exp(-0.5f * x * x);
-    case TN_TANH: y = tn_tanh(x); return 1.0f - y * y;
-    case TN_SIGMOID: y = tn_sigmoid(x); return y * (1.0f - y);
-    case TN_LEAKY: return tn_where(x > 0.0f, tn_all(1.0f), tn_all(0.01f));
-    default: return tn_all(1.0f);
-    }
-}
-/* The same, told by what came out; of a GELU it cannot be. */
+/* The derivative, told by what came out; of a GELU it cannot be. */
 static inline v16 tn_slope_of(int kind, v16 y) {
     switch (kind) {
     case TN_RELU: return tn_where(y > 0.0f, tn_all(1.0f), tn_all(0.0f));
@@ -268,4 +256,10 @@ static inline v16 tn_slope_of(int kind, v16 y) {
     case TN_LEAKY: return tn_where(y > 0.0f, tn_all(1.0f), tn_all(0.01f));
     default: return tn_all(1.0f);
     }
+}
+/* The derivative at x. */
+static inline v16 tn_slope(int kind, v16 x) {
+    if (kind == TN_GELU)
+        return 0.5f * (1.0f + tn_erf(x * TN_ROOT_HALF)) + x * TN_DENSITY * tn_exp(-0.5f * x * x);
+    return tn_slope_of(kind, tn_activation(kind, x));
 }
