@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cost.networks import cell, chain, chance, mixed
+from tradenas.cost import CellFit
 from tradenas.cost.chain_peak import peak_parts
 from tradenas.cost.liveness import Plan
 from tradenas.cost.lowering import LOWERINGS, lower
@@ -138,6 +139,24 @@ def test_smooth_peak_of_a_mixture() -> None:
     assert torch.autograd.gradcheck(value, alphas, fast_mode=True)
     with pytest.raises(SpaceError, match="chain"):
         peak_parts(cell())
+
+
+def test_of_cells_the_mean_peak_is_a_fit_that_says_how_far_off_it_is() -> None:
+    """Near the peak itself on architectures, and near its mean over draws from a mixture."""
+    network = cell(cells=(1, 2), widths=(4, 12), ops=("zero", "dense", "gated", "conv3"))
+    peak = PeakBytes(network, "int8")
+    fit = CellFit(network.space, peak.exact)
+    rng = rng_for(5, "peaks")
+    exact, said = np.array([(peak.exact(a), fit.exact(a)) for a in (network.space.sample(rng) for _ in range(100))]).T
+    assert 0.0 < fit.gap < 0.1
+    assert np.mean(np.abs(said / exact - 1.0)) < 0.1
+    assert np.corrcoef(said, exact)[0, 1] > 0.95
+    even = {c.name: torch.full((len(c.options),), c.take / len(c.options)).double() for c in network.space.choices}
+    even["cell/width"].requires_grad_()
+    mean = fit.expected(even)
+    assert float(mean.detach()) == pytest.approx(exact.mean(), rel=0.1)
+    (gradient,) = torch.autograd.grad(mean, even["cell/width"])
+    assert gradient[0] < gradient[1]
 
 
 class Memory:

@@ -102,6 +102,17 @@ def test_a_draw_pays_what_its_architecture_costs():
         assert float(one.share(drawn)) * one.target == pytest.approx(network.count(a).macs, rel=1e-6)
 
 
+def test_the_peak_of_cells_can_be_paid_for():
+    network = network_of(CELL.space())
+    one = Penalty(cost="peak_bytes").of(network, lambda: PriceList.of_network(network))
+    share = even(network.space)
+    wide = share["cell/width"].requires_grad_()
+    paid = one.paid(torch.tensor(0.9), one.share(share))
+    (gradient,) = torch.autograd.grad(paid, wide)
+    assert float(paid.detach()) == pytest.approx(0.9)  # an even mixture is the target
+    assert gradient[0] < gradient[1]
+
+
 def test_in_cells_nodes_hear_every_way_alike():
     """Weights of 1 for every way, as the forward has them, are the even chances of what is kept."""
     network = network_of(CELL.space())

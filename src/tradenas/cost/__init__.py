@@ -2,6 +2,7 @@
 
 from tradenas.cost.additive import AdditiveCost, Multiplicities, Term
 from tradenas.cost.budget import COSTS, Budget, Exponent
+from tradenas.cost.cell_fit import CellFit
 from tradenas.cost.chain_peak import peak_parts
 from tradenas.cost.count import bit_operations, flops, macs, parameters, weight_bytes, window_macs
 from tradenas.cost.extremes import cheapest, dearest
@@ -13,7 +14,7 @@ from tradenas.cost.satisfiability import Satisfiability, satisfiability
 from tradenas.cost.topology import Topology
 
 __all__ = [
-    "COSTS", "AdditiveCost", "Budget", "Exponent", "LongestPath", "Multiplicities", "Part", "PeakBytes", "PriceList",
-    "Satisfiability", "SmoothMax", "Term", "Topology", "bit_operations", "cheapest", "dearest", "flops", "macs",
+    "COSTS", "AdditiveCost", "Budget", "CellFit", "Exponent", "LongestPath", "Multiplicities", "Part", "PeakBytes",
+    "PriceList", "Satisfiability", "SmoothMax", "Term", "Topology", "bit_operations", "cheapest", "dearest", "flops", "macs",
     "nearest", "parameters", "peak_parts", "prices", "satisfiability", "state_bytes", "weight_bytes", "window_macs",
 ]  # fmt: skip

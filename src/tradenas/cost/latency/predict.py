@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tradenas.cost.latency.cell_mean import CellMean
+from tradenas.cost.cell_fit import CellFit
 from tradenas.cost.latency.chain_mean import ChainMean
 from tradenas.cost.latency.measuring import FLOOR, conditions_of, time_nets
 from tradenas.cost.latency.runtimes import RUNTIMES, Runtime
@@ -27,7 +27,7 @@ class Latency:
 
     `exact` cuts the program of the architecture into its parts and adds them up.  `expected` does not list
     architectures: of a chain it takes each layer's mean at the mean number of rows behind it, given the depth
-    (`ChainMean`); of cells it is a sum of tables fitted to `exact` (`CellMean`).  Branches of a cell run one after the
+    (`ChainMean`); of cells it is a sum of tables fitted to `exact` (`CellFit`).  Branches of a cell run one after the
     other, so their times add up; where a device ran them beside each other, `tradenas.cost.LongestPath` would hold.
 
     Args:
@@ -44,7 +44,7 @@ class Latency:
         self.runtime = runtime or runtime_of(table.conditions)
         refuse_foreign(table.conditions, conditions_of(network.space, network.layout, self.runtime))
         self._known: dict[Architecture, float] = {}
-        self._mean: ChainMean | CellMean | None = None
+        self._mean: ChainMean | CellFit | None = None
 
     @classmethod
     def load(cls, network: Network, path: str | Path) -> Latency:
@@ -65,9 +65,11 @@ class Latency:
     def expected(self, mixture: Mixture) -> Tensor:
         """Mean microseconds over what a mixture draws: a float64 scalar, differentiable by the mixture's weights."""
         if self._mean is None:
-            kind = ChainMean if self.network.stack is None else CellMean
-            self._mean = kind(self.network, self.table, self.runtime)
-        return self._mean(mixture)
+            if self.network.stack is None:
+                self._mean = ChainMean(self.network, self.table, self.runtime)
+            else:
+                self._mean = CellFit(self.network.space, self.exact)
+        return self._mean.expected(mixture)
 
     def rescale(
         self,

@@ -30,7 +30,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from tradenas.cost import COSTS, PriceList, SmoothMax, peak_parts
+from tradenas.cost import COSTS, CellFit, PeakBytes, PriceList, SmoothMax, peak_parts
 from tradenas.errors import ConfigError
 from tradenas.nn import Mixture, Network
 from tradenas.registry import did_you_mean
@@ -99,6 +99,9 @@ class Listed:
 
 
 def _peak(network: Network) -> Expected:
+    """Of a chain the smooth maximum over its steps; of cells, whose steps hang on the whole graph, a fit."""
+    if network.stack is not None:
+        return CellFit(network.space, PeakBytes(network).exact)
     parts = peak_parts(network)
     largest = max(float(part.cost.expected(even(network.space))) for part in parts)
     return SmoothMax(parts, temperature=SMOOTH * largest)
@@ -115,8 +118,8 @@ class Penalty:
 
     Attributes:
         cost: one that a budget limits, so `macs`, `parameters`, `weight_bytes`, `state_bytes`, `bit_operations`,
-            `latency_us` (which needs the budget's table), or (of a chain, one candle at a time) `peak_bytes`; empty for
-            nothing.
+            `latency_us` (which needs the budget's table), or (one candle at a time; of cells fitted to within some
+            percent) `peak_bytes`; empty for nothing.
         form: `add` to the loss (ProxylessNAS), or multiply it by a `ratio` (NNI) or a `log` (FBNet).
         weight: of the sum, or the exponent of the factor.  Near to the target all three take about this share of the
             loss for a cost of one target more (`log`: 0.7 of it).  What is known is worth the square of the IC of it: a

@@ -1,13 +1,15 @@
-"""The mean latency of cells under weights: a sum of tables that is fitted to what the latency table says.
+"""The mean of what is no sum over a body of cells: a sum of tables that is fitted to it.
 
-What an edge costs hangs on the rows on which it runs, and those on the ops of all edges behind it, so that no sum of
-tables holds it exactly.  The sum with the least squared error over architectures drawn from the space is taken: a table
-over op and width for each edge, times the cells in which the edge counts (`tradenas.cost.Topology`), and one for each
-other choice.  `gap` says how far it is from the table in the mean; `exact` costs are not touched by it.
+What an edge costs may hang on others: on the rows that the ops behind it read, on what else is held while it runs.  No
+sum of tables holds such a cost exactly.  The sum with the least squared relative error over architectures drawn from
+the space is taken: a table over op and width for each edge, times the cells in which the edge counts
+(`tradenas.cost.Topology`), and one for each other choice.  `gap` says how far it is from the cost in the mean; `exact`
+costs of architectures are not touched by it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,33 +17,33 @@ import torch
 from torch import Tensor
 
 from tradenas.cost.additive import AdditiveCost, Term
-from tradenas.cost.latency.enumerate import ROUNDING
-from tradenas.cost.latency.runtimes import Runtime
-from tradenas.cost.latency.table import Table
 from tradenas.cost.probabilities import values_of
 from tradenas.cost.topology import Topology, edge_name
-from tradenas.nn import Mixture, Network
+from tradenas.nn import Mixture
 from tradenas.seeds import rng_for
-from tradenas.space import Choice, off_option
+from tradenas.space import Architecture, Choice, Picked, SearchSpace, off_option
+from tradenas.space.switches import QUANT
 
-__all__ = ["CellMean"]
+__all__ = ["CellFit"]
+
+#: How values are rounded: it adds steps.
+ROUNDING = f"{QUANT}activations"
 
 
-class CellMean:
+class CellFit:
     """See the head of this module.
 
     Args:
-        network: over cells.
-        table: of its space.
-        runtime: of the table.
+        space: of cells.
+        value: what an architecture costs, above 0.
         draws: architectures that are fitted on, and half as many again to tell the gap.
     """
 
-    def __init__(self, network: Network, table: Table, runtime: Runtime, *, draws: int = 400) -> None:
-        self.space, self.topology = network.space, Topology(network.space)
+    def __init__(self, space: SearchSpace, value: Callable[[Architecture], float], *, draws: int = 400) -> None:
+        self.space, self.topology = space, Topology(space)
         rng = rng_for(0, "latency", "cells")
         drawn = list(dict.fromkeys(self.space.sample(rng) for _ in range(draws + draws // 2)))
-        exact = np.array([table.microseconds(runtime.parts(network.standalone(a, seed=0))) for a in drawn])
+        exact = np.array([value(a) for a in drawn])
         terms = [*self._shapes()]
         rows = [self._row(terms, a) for a in drawn]
         fitted = max(1, len(drawn) * 2 // 3)
@@ -52,10 +54,15 @@ class CellMean:
         found = np.linalg.solve(gram, (x * weight).T @ np.ones(len(y)))
         self.cost = AdditiveCost(self.space, self._filled(terms, found), multiplicities=self.topology)
         held = range(fitted, len(drawn)) if fitted < len(drawn) else range(len(drawn))
-        #: Mean relative difference from the table on architectures that were not fitted.
+        #: Mean relative difference from the cost itself on architectures that were not fitted.
         self.gap = float(np.mean([abs(self.cost.exact(drawn[k]) / exact[k] - 1.0) for k in held]))
 
-    def __call__(self, mixture: Mixture) -> Tensor:
+    def exact(self, architecture: Mapping[str, Picked]) -> float:
+        """What the fit says of an architecture; what it costs is what was fitted."""
+        return self.cost.exact(architecture)
+
+    def expected(self, mixture: Mixture) -> Tensor:
+        """The mean over architectures drawn from a mixture; differentiable by its weights."""
         return self.cost.expected(mixture)
 
     def _shapes(self) -> list[tuple[tuple[str, ...], str]]:
