@@ -141,7 +141,7 @@ def searched(source: Path, runs: Path) -> Path:
 
     began = time.perf_counter()
     study = Study.of(STUDY, changes={"data.source": str(source.resolve())})
-    folder = study.run(runs).folder.path
+    folder = study.run(runs).folder
     print(f"{folder}: searched, trained and judged in {time.perf_counter() - began:.0f} s", flush=True)
     return folder
 

@@ -16,6 +16,7 @@ from formats.programs import around, taps
 from tradenas import loader
 from tradenas.errors import ConfigError, ExportError, MissingExtra, UnsupportedOp
 from tradenas.formats.c import compile_programs, emit, self_test
+from tradenas.formats.c.layout import numbers
 from tradenas.formats.c.library import compile_library
 from tradenas.formats.c.row import Constants
 from tradenas.formats.program import Depthwise, Input, Program, Step
@@ -261,3 +262,15 @@ def test_arrays_of_two_sorts_are_two_arrays():
     names = {constants.offsets(np.array([1, 2])), constants.bytes(np.array([1, 2], np.int8))}
     assert len(names) == 2
     assert constants.offsets(np.array([1, 2])) in names
+
+
+def test_numbers_read_back_as_the_same_bits():
+    bits = rng_for(0, "floats").integers(0, 2**32, 20_000, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    values = np.concatenate([bits[np.isfinite(bits)], np.float32([0.0, -0.0, 1.0, 2.0**24, 1e-45, 3.4e38])])
+    told = numbers(values.astype(float)).strip("{}").replace("\n", "").split(",")
+    assert all(text.endswith("f") and ("." in text or "e" in text) for text in told)
+    back = np.array([np.float32(text.removesuffix("f")) for text in told])
+    assert np.array_equal(back.view(np.uint32), values.view(np.uint32))
+    for wrong in (np.inf, np.nan, 1e39):
+        with pytest.raises(ExportError, match="finite in 32 bits"):
+            numbers(np.array([1.0, wrong]))
