@@ -16,5 +16,6 @@ from tradenas.cost.topology import Topology
 __all__ = [
     "COSTS", "AdditiveCost", "Budget", "CellFit", "Exponent", "LongestPath", "Multiplicities", "Part", "PeakBytes",
     "PriceList", "Satisfiability", "SmoothMax", "Term", "Topology", "bit_operations", "cheapest", "dearest", "flops",
-    "macs", "nearest", "parameters", "peak_parts", "prices", "satisfiability", "state_bytes", "weight_bytes", "window_macs",
+    "macs", "nearest", "parameters", "peak_parts", "prices", "satisfiability", "state_bytes", "weight_bytes",
+    "window_macs",
 ]  # fmt: skip
