@@ -17,6 +17,7 @@ from tradenas.formats.parity import windows_of
 from tradenas.study import Study
 from tradenas.study.exporting import export, prove_traded, subject_of
 from tradenas.study.trained import TrainedStrategy
+from tradenas.trials.ledger import Ledger
 
 pytest.importorskip("onnxruntime", reason="pip install 'tradenas[onnx]'")
 from tradenas.formats.onnx_file import signals_of_series
@@ -48,6 +49,18 @@ def test_the_files_say_what_was_traded(done):
     volatility_T = strategy.data.volatility_T[zone.slice] if card["signal"]["by_volatility"] else 1.0
     traded_T = np.mean(stored(done, "finalist 1"), axis=0)
     assert np.abs(said_T * card["signal"]["scale"] * volatility_T - traded_T).max() < 1e-5 * np.abs(traded_T).max()
+
+
+def test_a_look_at_the_8_bit_file_is_a_trial(done):
+    """Once for each file, however often it is written."""
+    for _ in range(2):
+        left = export(done, options=Options(int8=True))
+    told = json.loads((left.folder / "card.json").read_text())["facts"]["onnx"]["int8"]
+    export(done)  # what is equal to the traded network has no score of its own
+    with Ledger(done / "ledger.db") as ledger:
+        found = ledger.trials("export")
+    assert [t.scores for t in found] == [{"ic": round(told["ic_int8"], 4)}]
+    assert found[0].digest == TrainedStrategy.load(done).row["digest"]
 
 
 def test_the_card_says_it_all(done):

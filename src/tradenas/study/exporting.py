@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tradenas.atomic import sha256_file
 from tradenas.errors import ConfigError
 from tradenas.formats.base import Options, Written, find_format
 from tradenas.formats.card import CARD, PAGE, write_card
@@ -24,6 +25,7 @@ from tradenas.study.trained import TrainedStrategy
 from tradenas.train.dataset import Dataset
 from tradenas.train.fit import Fitted
 from tradenas.train.panel import Panel
+from tradenas.trials.ledger import Ledger
 from tradenas.typing import Float32Array, FloatArray
 
 __all__ = ["Exported", "export", "prove_traded", "subject_of"]
@@ -79,6 +81,8 @@ def export(
         ConfigError: no such format or seed.
         UnsupportedOp: the network has an op that a format cannot express.
         ParityError: a file does not say what the network says; it is left for inspection, without a card.
+
+    An 8-bit file that was scored on the selection zone is a trial of the stage `export`.
     """
     options = options or Options()
     writers = {name: find_format(name) for name in formats}
@@ -97,10 +101,26 @@ def export(
         written[name] = write(subject, replace(options, int8=options.int8 and not others), folder)
         demand(written[name].proofs)
         proofs += written[name].proofs
+    _count_looks(trained, chosen, written)
     origin = origin_of(trained, chosen, subject.program, words=describe(trained.architecture) if describe else "")
     cards = write_card(folder, origin, subject.program, options, written, proofs=proofs[:1])
     files = tuple(file for one in written.values() for file in one.files)
     return Exported(folder=folder, files=(*files, *cards), proofs=tuple(proofs), caution=origin.caution)
+
+
+def _count_looks(trained: TrainedStrategy, chosen: Sequence[int], written: Mapping[str, Written]) -> None:
+    """An 8-bit file is another network than the one that was traded: its IC on the selection zone is one more trial."""
+    for one in written.values():
+        told = one.facts.get("int8")
+        if told is None or "ic_int8" not in told:
+            continue
+        file = next(f for f in one.files if ".int8." in f.name)
+        digest, seeds = str(trained.row["digest"]), ",".join(map(str, chosen))
+        with Ledger(trained.folder.ledger) as ledger:
+            ledger.record(
+                "export", f"{digest}/{seeds}/{sha256_file(file)[:12]}", digest=digest, params={"bits": 8},
+                scores={"ic": round(told["ic_int8"], 4)},
+            )  # fmt: skip
 
 
 def subject_of(trained: TrainedStrategy, chosen: Sequence[int]) -> Subject:
