@@ -81,9 +81,11 @@ def test_compiled_is_one_by_one(calls):
         assert error(a.double(), want) < max(1e-6, 4 * error(b.double(), want))
 
 
-def twice(blueprint, dtype=torch.float32, wanted=("weights", "alphas")):
-    """The derivative of gradients along a drawn direction, in weights and in alphas."""
+def twice(blueprint, dtype=torch.float32, wanted=("weights", "alphas"), *, constant=False):
+    """The derivative of gradients along a drawn direction, in weights and in alphas; and the gradients."""
     world, generator = World(blueprint, dtype), torch.Generator().manual_seed(9)
+    if constant:
+        world.batches[0].x_BTF[:] = world.batches[0].x_BTF[:, :1]
     weights = {n: w.detach().requires_grad_("weights" in wanted) for n, w in world.weights.items()}
     alphas = {n: a.detach().requires_grad_("alphas" in wanted) for n, a in world.alphas.items()}
     given = [t for t in (*weights.values(), *alphas.values()) if t.requires_grad]
@@ -91,20 +93,30 @@ def twice(blueprint, dtype=torch.float32, wanted=("weights", "alphas")):
     along = [torch.randn(t.shape, generator=generator, dtype=torch.float64).to(dtype) for t in given]
     total = sum((g * v).sum() for g, v in zip(first, along, strict=True) if g is not None)
     found = torch.autograd.grad(total, given, allow_unused=True)
-    return torch.cat([g.flatten() for g in found if g is not None]), [g is None for g in found]
+    both = [torch.cat([g.detach().flatten() for g in each if g is not None]) for each in (found, first)]
+    return both[0], [g is None for g in found], both[1]
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
 def test_second_derivatives(name, calls):
     """Of weights and alphas at once, and of alphas alone; of ReLUs and maxima too, which have kinks."""
     for wanted in (("weights", "alphas"), ("alphas",)):
-        found, missing = twice(BLUEPRINTS[name], wanted=wanted)
+        found, missing, _ = twice(BLUEPRINTS[name], wanted=wanted)
         assert calls == [0, *[3 if len(wanted) > 1 else 2] * 2]  # back again, as the loss is no straight line
         with native.off():
-            want, others = twice(BLUEPRINTS[name], wanted=wanted)
+            want, others, _ = twice(BLUEPRINTS[name], wanted=wanted)
         assert error(found, want) < (3e-5 if name == "gelu" else 1e-5)
         assert missing == others
         calls.clear()
+
+
+def test_rows_that_are_alike_share_the_gradient_of_their_maximum():
+    blueprint = cell(AUTHORS, norms=("none",), activations=("tanh",), nodes=3)
+    found = twice(blueprint, constant=True)
+    with native.off():
+        want = twice(blueprint, constant=True)
+    assert error(found[2], want[2]) < 1e-5
+    assert error(found[0], want[0]) < 1e-5
 
 
 def test_a_third_derivative_is_refused():
@@ -232,6 +244,7 @@ def test_what_is_not_a_number_stays_so(calls):
 ASIDE = {
     "float64": (cell(), {"dtype": torch.float64}),
     "an op that does not merge": (cell(("skip", "gated", "conv3", "dense")), {}),
+    "an op without weights that is not known": (cell(("skip", "relative", "conv3")), {}),
     "norms after each op": (cell(follow="each"), {}),
     "another mix": (cell(), {"mix": one_by_one}),
     "widths by weights": (cell(widths=(2, 4)), {}),

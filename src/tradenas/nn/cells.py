@@ -196,27 +196,33 @@ class CellStack(nn.Module):
         assert isinstance(body, _Cell)
         return body
 
-    def live(self, mixture: Mixture) -> dict[Pair, Tensor | None]:
-        """The edges that a mixture runs, in order, with the weight of each where there is one."""
+    def live(self, mixture: Mixture, *, unread: bool = False) -> dict[Pair, Tensor | None]:
+        """The edges that a mixture runs, in order, with the weight of each where there is one.
+
+        Args:
+            unread: do not look at weights: those of 0 close nothing.
+        """
         shares: dict[Pair, Tensor | None] = {}
         for i, j in self.pairs:
             if j in self.taken:
                 which, at = weighting(self.taken[j], mixture), self.taken[j].options.index(i)
                 if isinstance(which, Tensor):
-                    if float(which[at].detach()) == 0.0:
+                    if not unread and float(which[at].detach()) == 0.0:
                         continue
                     shares[i, j] = which[at]
                 elif at not in (which if isinstance(which, tuple) else (which,)):
                     continue
-            if self._passes(self.ops[i, j], mixture):
+            if self._passes(self.ops[i, j], mixture, unread=unread):
                 shares.setdefault((i, j), None)
             else:
                 shares.pop((i, j), None)
         return {pair: shares[pair] for pair in self.graph.live(shares)}
 
     @staticmethod
-    def _passes(choice: Choice, mixture: Mixture) -> bool:
+    def _passes(choice: Choice, mixture: Mixture, *, unread: bool) -> bool:
         which = weighting(choice, mixture)
+        if isinstance(which, Tensor) and unread:
+            return any(o != "zero" for o in choice.options)
         if isinstance(which, Tensor):
             return any(w != 0.0 and o != "zero" for w, o in zip(which.tolist(), choice.options, strict=True))
         return any(choice.options[o] != "zero" for o in (which if isinstance(which, tuple) else (which,)))
@@ -224,7 +230,7 @@ class CellStack(nn.Module):
     def forward(self, x_BTC: Tensor, depths: Iterable[int], mixture: Mixture, mode: Mode) -> dict[int, Blocks]:
         """The output blocks of the cells that stacks of these lengths hear."""
         width = width_of(self.width, weighting(self.width, mixture))
-        live = self.live(mixture)
+        live = self.live(mixture, unread=mode.open)
         cells = self.heard(live, depths)
         made: dict[int, dict[Pair, Together]] = {}
         if self.summed and cells:

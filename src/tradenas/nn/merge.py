@@ -167,6 +167,7 @@ class Merge:
     def __init__(self, ops: Mapping[str, Op]) -> None:
         names = list(ops)
         self.at = {name: i for i, name in enumerate(names)}
+        self.moved: dict[tuple[str, int, torch.dtype, torch.device], Tensor] = {}
         self.mixing = [name for name, op in ops.items() if op.lags]
         self.lags = tuple(sorted({lag for name in self.mixing for lag in ops[name].lags}))
         carrying = {name: taps for name, op in ops.items() if (taps := op.carrying_taps()) is not None}
@@ -190,6 +191,14 @@ class Merge:
         self.parameters = {
             name: [(key, attrgetter(key)) for key, _ in ops[name].named_parameters()] for name in self.mixing
         }
+
+    def _beside(self, like: Tensor, name: str, channels: int = 0) -> Tensor:
+        """A constant as `like` is: moved once, as a copy to a GPU holds it up."""
+        key = name, channels, like.dtype, like.device
+        if key not in self.moved:
+            with torch.inference_mode(mode=False):  # a later pass may have gradients
+                self.moved[key] = (torch.eye(channels) if channels else getattr(self, name)).to(like)
+        return self.moved[key]
 
     @property
     def worthwhile(self) -> bool:
@@ -219,10 +228,10 @@ class Merge:
         bias: Sequence[Tensor | None] = none
         shares: Sequence[Tensor | None] = none
         if own:
-            kernel_ECIL = torch.cat(own, -1) @ self.place_KL.to(weight_EO)
+            kernel_ECIL = torch.cat(own, -1) @ self._beside(weight_EO, "place_KL")
             if self.inside:
-                taps_EL = weight_EO @ self.inside_OL.to(weight_EO)
-                eye_CI1 = torch.eye(channels).to(weight_EO)[:, :, None]
+                taps_EL = weight_EO @ self._beside(weight_EO, "inside_OL")
+                eye_CI1 = self._beside(weight_EO, "eye", channels)[:, :, None]
                 kernel_ECIL = torch.addcmul(kernel_ECIL, eye_CI1, taps_EL[:, None, None])
             kernels = [
                 part_ECIL.unflatten(0, group).permute(1, 2, 4, 0, 3).flatten(2).flatten(0, 1)  # type: ignore[no-untyped-call]
@@ -237,7 +246,7 @@ class Merge:
             shares = [
                 part_EF.unflatten(0, group).permute(1, 2, 0).flatten(1)  # type: ignore[no-untyped-call]
                 for part_EF, group in zip(
-                    torch.split(weight_EO @ self.once_OF.to(weight_EO), sizes), groups, strict=True
+                    torch.split(weight_EO @ self._beside(weight_EO, "once_OF"), sizes), groups, strict=True
                 )
             ]
         rest = [

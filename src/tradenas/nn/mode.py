@@ -35,6 +35,8 @@ class Mode:
             where it is empty.
         kept: what the filters made of these very rows, with the same transform, taps and lookback: written by the first
             pass that is given it, read by those after it.
+        open: whether every edge of a cell under weights is taken to be open, whatever they are: none of them is then
+            looked at, which would hold up a GPU and which a CUDA graph forbids.
         precision: how weights and values are rounded, which a network fills in from its mixture; None does not.
     """
 
@@ -46,6 +48,7 @@ class Mode:
     generators: tuple[torch.Generator, ...] = ()
     present: tuple[int, ...] = ()
     kept: Kept | None = field(default=None, compare=False)
+    open: bool = False
     precision: Precision | None = None
 
     @property

@@ -34,6 +34,8 @@ class Pass:
         dropout: whether the path's dropout is drawn.
         part: (i, n) for the i-th of n shares of the batch's segments; None for the whole batch.
         taught: the path through the teacher that this pass learns from; None where the teacher is a single network.
+        alone: takes the batch, sets the gradients of the weights and returns the loss, in place of all of the above; a
+            pass alone in its step (a CUDA graph, `search.parts.captured`).
     """
 
     mixture: Mixture
@@ -43,6 +45,7 @@ class Pass:
     dropout: bool = True
     part: tuple[int, int] | None = None
     taught: Mixture | None = None
+    alone: Callable[[Batch], Tensor] | None = None
 
 
 #: The passes of each step of an epoch.
@@ -208,6 +211,8 @@ def accumulate(
     taught_BS: Tensor | None = None
     told: dict[int, Tensor] = {}
     for one in passes:
+        if one.alone is not None:
+            return float(one.alone(batch))
         if teacher is not None and one.teacher:
             if id(one.taught) not in told:
                 told[id(one.taught)] = _taught(teacher, batch.x_BTF, one.taught, segments)

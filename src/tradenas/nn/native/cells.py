@@ -195,7 +195,7 @@ def run_cells(network: Network, x_BTF: Tensor, mixture: Mixture, mode: Mode) -> 
     follow = Follow(norm=str(norm), activation=str(activation), dropout=float(str(dropout)))
     if follow.norm == "batch" and not (mode.training and not mode.present):
         return None
-    weights = _weights(network, mixture)
+    weights = _weights(network, mixture, mode)
     if weights is None:
         return None
     live, alpha = weights
@@ -242,12 +242,12 @@ def _one(choice: Choice, mixture: Mixture) -> Option | None:
     return choice.options[which] if isinstance(which, int) else None
 
 
-def _weights(network: Network, mixture: Mixture) -> tuple[tuple[Pair, ...], Tensor] | None:
+def _weights(network: Network, mixture: Mixture, mode: Mode) -> tuple[tuple[Pair, ...], Tensor] | None:
     """The edges that are open, and the weights of their ops end to end; None where an edge does not merge."""
     stack = network.stack
     assert stack is not None
     each: list[Tensor] = []
-    live = stack.live(mixture)
+    live = stack.live(mixture, unread=mode.open)
     some = stack.cell(int(next(iter(stack.bodies)))) if live else None
     for pair, share in live.items():
         assert some is not None

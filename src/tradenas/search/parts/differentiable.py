@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -27,6 +28,7 @@ from tradenas.nn import Mixture, Network
 from tradenas.nn.slot import Mix, weighted_sum
 from tradenas.search.base import Candidate, Task
 from tradenas.search.parts.bilevel import Tensors, WeightStep, first_order, network_loss, second_order
+from tradenas.search.parts.captured import Captured
 from tradenas.search.parts.curvature import dominant_eigenvalue
 from tradenas.search.parts.diagnosis import account, entropy, told_of_ops
 from tradenas.search.parts.drawn import Drawn, Source
@@ -185,9 +187,17 @@ class Differentiable(OneShot):
         if own and epoch >= round(self.alphas.warm_up * self.training.epochs):
             teach = self._teach(task, state, own[0], epoch=epoch, seed=seed)
 
+        alone = None
+        if self.static(task, state.space):
+            own_mixture = partial(self.mixture, state.space, epoch=epoch, seed=None, decided=learner.decided)
+            objective = Objective.fitted(task.data, task.train)
+            alone = Captured(network, objective, own_mixture, learner.alphas, of="weights").differentiate
+
         def passes(step: int) -> Sequence[Pass]:
             if teach is not None:
                 teach(step)
+            if alone is not None:
+                return [Pass(mixture={}, reach=reach, alone=alone)]
             drawn = seed_for(seed, "relax weights", epoch, step)
             mixture = self.mixture(state.space, learner.now(), epoch=epoch, seed=drawn, decided=learner.decided)
             return [Pass(mixture=mixture, reach=reach)]
@@ -203,7 +213,16 @@ class Differentiable(OneShot):
         earlier = train.epoch(rng_for(seed, "supernet", "batches", epoch), targets=targets)  # as the weights see them
         charge, weights = self.penalty.of(network, task.price_list), dict(network.named_parameters())
 
+        captured = None
+        if self.static(task, state.space) and not self.unrolled and charge is None:
+            own_mixture = partial(self.mixture, state.space, epoch=epoch, seed=None, decided=learner.decided)
+            captured = Captured(network, objective, own_mixture, learner.alphas, of="alphas")
+
         def teach(step: int) -> None:
+            if captured is not None:
+                found = captured.hypergradient(next(later))
+                learner.learn(found, self.regulariser(learner.alphas))
+                return
             drawn = seed_for(seed, "relax alphas", epoch, step)
 
             def relax(alphas: Tensors) -> Mapping[str, Tensor]:
@@ -225,6 +244,15 @@ class Differentiable(OneShot):
             learner.learn(found, self.regulariser(learner.alphas))
 
         return teach
+
+    def static(self, task: Task, space: SearchSpace) -> bool:
+        """Whether each step is the one before with other numbers, so that a GPU can play it back.
+
+        Nothing is drawn, and weights of ops are above 0 whatever the alphas are: those of a softmax.
+        """
+        rates = [float(str(o)) for c in space.choices if c.name.endswith("/dropout") for o in c.options]
+        own = type(self).relax is Differentiable.relax and type(self).mix is Differentiable.mix
+        return task.device.type == "cuda" and "cells" in space and own and not any(rates)
 
     @property
     def unrolled(self) -> bool:
