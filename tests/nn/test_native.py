@@ -319,3 +319,11 @@ def test_equal_largest_rows_share_a_gradient():
     x = batch_of(network)[:, ::3].repeat_interleave(3, dim=1)[:, -(SCORED + 4) :].contiguous()
     assert runs(network, x, mixture)
     same(passed(network, x, mixture), _off(network, x, mixture))
+
+
+def test_a_gradient_of_the_inputs_is_had_from_pytorch():
+    network = network_of(space_of(depths=(1,), ops=("dense",), widths=(8,), lookbacks=(5,)))
+    x = batch_of(network).requires_grad_()
+    network(x, {}, Mode(scored=SCORED)).sum().backward()
+    assert x.grad is not None
+    assert bool(x.grad.any())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tradenas.nn import Layout, Network, hard
+from tradenas.nn import Layout, Network, hard, native
 from tradenas.space import Chain
 from tradenas.splits import Span
 from tradenas.train import loop
@@ -143,3 +143,20 @@ def test_distilling_a_probability():
     other = torch.zeros(1, 2, requires_grad=True)
     objective.loss(other, objective.taught(taught), torch.ones(1, 2)).backward()
     torch.testing.assert_close(other.grad, (torch.full((1, 2), 0.5) - torch.sigmoid(taught)) / 2)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_compiled_steps_weigh_labels_and_teacher_as_pytorch_does(given):
+    teacher = network_of(seed=7) if given else None
+    steps = [
+        passed("conv3", rate=0.3),
+        passed("gated", labels=0.25, teacher=0.5, taught=path("dense") if given else None),
+        passed("dense", labels=0.0, teacher=0.75, part=(1, 3), dropout=False, taught=path("gated") if given else None),
+    ]
+    told, loss = gradients(steps, teacher=teacher)
+    with native.off():
+        want, same = gradients(steps, teacher=teacher)
+    assert loss == pytest.approx(same, rel=1e-5)
+    assert told.keys() == want.keys()
+    for name, gradient in want.items():
+        torch.testing.assert_close(told[name], gradient, rtol=1e-4, atol=1e-6)

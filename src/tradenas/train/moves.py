@@ -142,24 +142,33 @@ class RowMoves:
         self.table[..., STEPS] = steps_NT.data_ptr() + 4 * np.arange(steps_NT.numel()).reshape(steps_NT.shape)
         self.table[..., SIZE] = self._sizes
 
-    def norms(self, gradients: Sequence[Tensor]) -> list[float] | None:
-        """The norm of each network's gradient, of tensors (N, ...) that lie flat; None without compiled code."""
+    def norms(self, gradients: Sequence[Tensor]) -> Tensor | None:
+        """The norm of each network's gradient (N,), of tensors (N, ...) that lie flat; None without compiled code."""
         if self.table is None:
             return None
         first_T = np.array([gradient.data_ptr() for gradient in gradients])
         self.table[..., GRADIENT] = first_T + 4 * np.arange(len(self.table))[:, None] * self._sizes
-        return [self._library.tn_norm(row.ctypes.data, len(row)) for row in self.table]
+        norm_N = torch.empty(len(self.table), dtype=torch.float64)
+        self._library.tn_norms(self.table.ctypes.data, *self.table.shape[:2], norm_N.data_ptr())
+        return norm_N
 
     def step(
-        self, row: int, lr: float, norm: float, training: Optimisation, betas: tuple[float, float], epsilon: float
+        self,
+        lr_N: Sequence[float],
+        norm_N: Tensor,
+        goes_N: Tensor,
+        training: Optimisation,
+        betas: tuple[float, float],
+        epsilon: float,
     ) -> None:
-        """Clips the gradient of one network, whose norm this is, and moves its weights."""
+        """Clips the gradient of each network that goes, whose norms these are, and moves its weights."""
         assert self.table is not None
-        own, library = self.table[row], self._library
-        own[:, DECAY] = (training.weight_decay * self._decays).view(np.int64)
-        if norm + 1e-6 > training.clip:
-            library.tn_scale(own.ctypes.data, len(own), training.clip / (norm + 1e-6))
-        library.tn_adamw(own.ctypes.data, len(own), lr, *betas, epsilon)
+        self.table[..., DECAY] = (training.weight_decay * self._decays).view(np.int64)
+        lr, norms = torch.tensor(lr_N, dtype=torch.float64), norm_N.double().contiguous()
+        self._library.tn_adamw_each(
+            self.table.ctypes.data, *self.table.shape[:2], goes_N.contiguous().data_ptr(), lr.data_ptr(),
+            norms.data_ptr(), training.clip, *betas, epsilon,
+        )  # fmt: skip
 
 
 def _clipped(library: Any, gradients: Sequence[Tensor], largest: float) -> float:

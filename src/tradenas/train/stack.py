@@ -81,7 +81,7 @@ class Stack:
         self.network.inputs.taps.grad = self.gradients[self._taps]
         norm_N = self._moves.norms(self.gradients)
         if norm_N is not None:
-            return torch.tensor(norm_N, dtype=torch.float64)
+            return norm_N
         found_N: Tensor = torch.linalg.vector_norm(self._gradient_NP(), dim=1)
         return found_N
 
@@ -92,9 +92,7 @@ class Stack:
         """Clips each network's gradient and moves it by AdamW, then shrinks its taps; rows not in `goes_N` stay."""
         goes = goes_N.tolist()
         if self._moves.table is not None:
-            for row, (lr, norm) in enumerate(zip(lr_N, norm_N.tolist(), strict=True)):
-                if goes[row]:
-                    self._moves.step(row, lr, norm, training, BETAS, EPSILON)
+            self._moves.step(lr_N, norm_N, goes_N, training, BETAS, EPSILON)
         elif any(goes):
             rows = slice(None) if all(goes) else goes_N.nonzero()[:, 0]
             lr_N1 = torch.tensor(lr_N, device=norm_N.device)[:, None]

@@ -42,6 +42,20 @@ void tn_adamw(const moved_t *all, int64_t count, double lr, double beta_1, doubl
     }
 }
 
+/* A stack of networks, `each` tensors one after another: every network by itself, as if the others were not there. */
+void tn_norms(const moved_t *all, int64_t networks, int64_t each, double *norms) {
+    for (int64_t n = 0; n < networks; n++) norms[n] = tn_norm(all + n * each, each);
+}
+
+void tn_adamw_each(const moved_t *all, int64_t networks, int64_t each, const uint8_t *goes, const double *lr,
+                   const double *norms, double most, double beta_1, double beta_2, double epsilon) {
+    for (int64_t n = 0; n < networks; n++)
+        if (goes[n]) {
+            if (norms[n] + 1e-6 > most) tn_scale(all + n * each, each, most / (norms[n] + 1e-6));
+            tn_adamw(all + n * each, each, lr[n], beta_1, beta_2, epsilon);
+        }
+}
+
 /* Moves weights whose gradient is not zero towards zero by `amount`, not past it. */
 void tn_shrink(float *weights, const float *gradient, int64_t size, double amount) {
     float by = (float)amount;

@@ -21,6 +21,9 @@ def moves() -> Any:
         found.tn_norm.argtypes, found.tn_norm.restype = [pointer, whole], real
         found.tn_scale.argtypes, found.tn_scale.restype = [pointer, whole, real], None
         found.tn_adamw.argtypes, found.tn_adamw.restype = [pointer, whole, *[real] * 4], None
+        found.tn_norms.argtypes, found.tn_norms.restype = [pointer, whole, whole, pointer], None
+        found.tn_adamw_each.argtypes = [pointer, whole, whole, pointer, pointer, pointer, *[real] * 4]
+        found.tn_adamw_each.restype = None
         found.tn_shrink.argtypes, found.tn_shrink.restype = [pointer, pointer, whole, real], None
     return found
 
