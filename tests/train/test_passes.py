@@ -160,3 +160,14 @@ def test_compiled_steps_weigh_labels_and_teacher_as_pytorch_does(given):
     assert told.keys() == want.keys()
     for name, gradient in want.items():
         torch.testing.assert_close(told[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_labels_and_teacher_count_as_much_as_they_are_given():
+    teacher = network_of(seed=7)
+
+    def of(**shares):
+        return gradients([passed("conv3", taught=path("dense"), **shares)], teacher=teacher)[0]
+
+    labels, taught, both = of(labels=1.0), of(labels=0.0, teacher=1.0), of(labels=0.25, teacher=0.5)
+    for name, gradient in both.items():
+        torch.testing.assert_close(gradient, 0.25 * labels[name] + 0.5 * taught[name], rtol=1e-4, atol=1e-6)
