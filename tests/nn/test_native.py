@@ -327,3 +327,25 @@ def test_a_gradient_of_the_inputs_is_had_from_pytorch():
     network(x, {}, Mode(scored=SCORED)).sum().backward()
     assert x.grad is not None
     assert bool(x.grad.any())
+
+
+@pytest.mark.parametrize("op", ["skip", "residual", "dense"])
+def test_a_network_that_some_inputs_were_left_out_of(op):
+    """What is carried through keeps its place among the channels; such a path runs in PyTorch."""
+    names = tuple(f"i{n}" for n in range(7))
+    layout = Layout(groups=("a",) * 7, transforms=("zscore", "rank"), names=names)
+    space = Chain(
+        depths=(1,), ops=(op,), widths=(24,), activations=("gelu",), norms=("none",), dropouts=(0.0,),
+        transforms=("zscore",), lookbacks=(5,), groups=(), features=("i2", "i5"),
+    ).space(dict.fromkeys(names, "a"))  # fmt: skip
+    off = {"input/feature/i2": "off"}
+    network = Network(space, layout, seed=1)
+    architecture = space.walk(lambda choice: off.get(choice.name, choice.options[-1]))
+    alone = network.inherit(space.fix(architecture))
+    with torch.no_grad():
+        for parameter in alone.parameters():
+            parameter += 0.1
+    assert alone.inputs.features < 7
+    x = torch.randn(3, alone.reach() - 1 + SCORED, 14, generator=torch.Generator().manual_seed(0))
+    assert runs(alone, x, {}) == (op == "dense")
+    same(passed(alone, x, {}), _off(alone, x, {}))
