@@ -15,6 +15,8 @@ that their kernels stand side by side and one product of matrices serves them al
 Outputs and gradients are those of the ops one by one, in another order of rounding; second derivatives too, because
 lags and filters are linear and the backward pass of each is its transpose.  An op that is not linear runs as it always
 does, and its weighted output is added; without weights it is the same on every edge, and runs once for all of them.
+
+Where there is a C compiler, `tradenas.nn.native` runs all cells of such a network in one call, from the same kernels.
 """
 
 from __future__ import annotations
