@@ -49,10 +49,8 @@ def stream(
     with torch.inference_mode():
         for first, stop in pairwise(cuts):
             back = max(0, first - reach + 1)
-            # Where history lacks, rows in front of the scored ones are needed too: zeros stand before the first.
-            scored = stop - first if first - back == reach - 1 else 0
             kept = None if memo is None else memo.setdefault(first, {})
-            mode = Mode(moments=moments or None, kept=kept, scored=scored)
+            mode = Mode(moments=moments or None, kept=kept, scored=stop - first)
             out_AT = network(x_ATF[:, back:stop], mixture, mode)[:, first - stop :]
             signal_AT[:, first - span.start : stop - span.start] = out_AT.float().cpu().numpy()
     return signal_AT[0] if x.ndim == 2 else signal_AT
