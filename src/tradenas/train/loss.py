@@ -121,8 +121,16 @@ class Objective:
     def gradient(self, output: Tensor, label: Tensor, weight: Tensor, scale: float = 1.0) -> tuple[float, Tensor]:
         """`scale` times the mean loss of (B, S), and its gradient in the output: what `backward` finds, at once."""
         share = weight * (scale / weight.sum().clamp_min(torch.finfo(output.dtype).tiny))
-        apart = torch.sigmoid(output) - label if self.kind == "binary" else (output - label).mul_(2.0)
-        return scale * float(self.loss(output, label, weight)), share * apart
+        return scale * float(self.loss(output, label, weight)), share * self._apart(output, label)
+
+    def gradients(self, output: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of N stacked networks: the mean loss of each, (N,), and its gradient, (N, B, S)."""
+        share = weight * (1.0 / weight.sum((1, 2), keepdim=True).clamp_min(torch.finfo(output.dtype).tiny))
+        return self.loss(output, label, weight), share * self._apart(output, label)
+
+    def _apart(self, output: Tensor, label: Tensor) -> Tensor:
+        """Derivative of a row's loss."""
+        return torch.sigmoid(output) - label if self.kind == "binary" else (output - label).mul_(2.0)
 
     def taught(self, signal: Tensor) -> Tensor:
         """What a teacher's signal is to its student instead of labels (Hinton et al. 2015, arXiv:1503.02531).

@@ -9,9 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tradenas.nn import Mode, Network
+from tradenas.nn import Mode, Network, native
 from tradenas.train.loop import Training
-from tradenas.train.moves import RowMoves
+from tradenas.train.loss import Objective
+from tradenas.train.moves import RowMoves, forget
+from tradenas.train.segments import Batch
 
 __all__ = ["Stack"]
 
@@ -38,7 +40,6 @@ class Stack:
         self.mean_NP = torch.zeros_like(self.weights_NP)
         self.square_NP = torch.zeros_like(self.weights_NP)
         self.steps_NP = torch.zeros(len(networks), len(self.shapes), device=self.weights_NP.device)  # of each tensor
-        self._taps = list(self.shapes).index("inputs.taps")
         self._attach()
 
     def _attach(self) -> None:
@@ -75,10 +76,27 @@ class Stack:
                 parameter.copy_(row_P[at : at + size].view(self.shapes[name]))
                 at += size
 
+    def learn(self, batch: Batch, mode: Mode, objective: Objective) -> tuple[Tensor, Tensor]:
+        """The loss of each network on its own part of a batch, (N, B, ...), and the norm of its gradient; both (N,)."""
+        forget(self.parameters)
+        call = native.call_of(self.network, batch.x_BTF, {}, mode)
+        if call is not None and call.learns:
+            loss_N, g_NBS = objective.gradients(call.forward(), batch.y_BS, batch.weight_BS)
+            call.pull(g_NBS)
+            return loss_N, self._norms()
+        loss_N = objective.loss(self.run(batch.x_BTF, mode)[..., -mode.scored :], batch.y_BS, batch.weight_BS)
+        return loss_N.detach(), self.differentiate(loss_N)
+
     def differentiate(self, loss_N: Tensor) -> Tensor:
         """The gradient of each network's own loss; returns its norm, shape (N,)."""
-        self.gradients = [g.contiguous() for g in torch.autograd.grad(loss_N.sum(), self.parameters)]
-        self.network.inputs.taps.grad = self.gradients[self._taps]
+        for parameter, gradient in zip(
+            self.parameters, torch.autograd.grad(loss_N.sum(), self.parameters), strict=True
+        ):
+            parameter.grad = gradient.contiguous()
+        return self._norms()
+
+    def _norms(self) -> Tensor:
+        self.gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         norm_N = self._moves.norms(self.gradients)
         if norm_N is not None:
             return norm_N

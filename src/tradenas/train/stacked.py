@@ -35,8 +35,8 @@ from tradenas.typing import FloatArray, IntArray
 __all__ = ["Job", "can_stack", "fit_stacked", "pays", "stackable", "stream_stacked"]
 
 #: Targets in a step times squared channels, from which on a step is products, and a stack saves no calls worth saving.
-#: One by one over together, 3 and 8 networks of a chain in compiled code (CPU time, docs/results/speed.md): 1.6 and 2.3
-#: for 16 channels, 1.4 and 1.8 for 32, 1.2 and 1.1 for 64, 1.0 and 1.0 for 128, with 1,024 targets.
+#: One by one over together, 3 and 8 networks of a chain in compiled code (CPU time, docs/results/speed.md): 1.3 and 1.8
+#: for 16 channels, 1.4 and 1.9 for 32, 1.15 and 1.3 for 64, 1.1 and 1.1 for 128, with 1,024 targets.
 ARITHMETIC = 1024 * 64**2
 
 
@@ -242,9 +242,7 @@ class _Run:
                 scored=training.segment,
                 present=present if min(present) < max(present) else (),
             )
-            signal_NBS = self.stack.run(batch.x_BTF, mode)[..., -training.segment :]
-            loss_N = lanes[0].objective.loss(signal_NBS, batch.y_BS, batch.weight_BS)
-            norm_N, loss_N = self.stack.differentiate(loss_N), loss_N.detach()
+            loss_N, norm_N = self.stack.learn(batch, mode, lanes[0].objective)
             has_N = torch.tensor(present, device=loss_N.device) > 0
             finite_N = torch.isfinite(loss_N) & torch.isfinite(norm_N)
             goes_N = has_N & finite_N
