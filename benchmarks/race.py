@@ -146,7 +146,8 @@ class Course:
 
 def task_of(a: Arena, seed: int) -> Task:
     evaluator = Evaluator(data=a.data, train=a.fold.train, valid=a.fold.valid, rule=Rule(), costs=Costs())
-    scorer = Scorer(evaluator=evaluator, metric=read_config({}).rank_by, on_trial=lambda *_: None)
+    metric = "loss" if a.data.centre_labels else read_config({}).rank_by  # rank IC is with returns, not with sizes
+    scorer = Scorer(evaluator=evaluator, metric=metric, on_trial=lambda *_: None)
     return Task(space=SPACE.space(), data=a.data, train=a.fold.train, scorer=scorer, seed=seed)
 
 

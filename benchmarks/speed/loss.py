@@ -54,7 +54,7 @@ SETTINGS = {
 }
 #: Which of them `make bench` tries, and the CPU seconds after which the best third goes on; then of the runs compared.
 SHORT = {"windows": [2, 5], "cone": [2, 5], "segments": [2, 5]}
-RUNGS, BUDGET = {True: (3.0, 10.0, 30.0), False: (6.0, 12.0)}, {True: 30.0, False: 12.0}
+RUNGS, BUDGET = {True: (2.0, 6.0, 18.0), False: (6.0, 12.0)}, {True: 18.0, False: 12.0}
 MARKS = (0.5, 0.7, 0.85)
 #: CPU seconds and validation loss, from the first step on.
 Curve = list[tuple[float, float]]
