@@ -53,7 +53,7 @@ SETTINGS = {
     "segments": [(s * n, s, lr) for s, n in ((16, 8), (16, 32), (64, 16)) for lr in RATES],
 }
 #: Which of them `make bench` tries, and the CPU seconds after which the best third goes on; then of the runs compared.
-SHORT = {"windows": [2, 5], "cone": [2, 5], "segments": [2, 5]}
+SHORT = {"windows": [0, 1], "cone": [2, 5], "segments": [4, 5]}
 RUNGS, BUDGET = {True: (1.0, 3.0, 9.0), False: (4.0, 9.0)}, {True: 12.0, False: 9.0}
 MARKS = (0.5, 0.7, 0.85)
 #: CPU seconds and validation loss, from the first step on.
