@@ -18,8 +18,9 @@ from tradenas.cost.latency.measuring import draw_nets, make_runtime
 from tradenas.cost.latency.plan import nodes
 from tradenas.cost.latency.timing import Effort, rounds
 from tradenas.errors import ConfigError, FolderError, SpaceError
-from tradenas.nn import Network
+from tradenas.nn import Layout, Network
 from tradenas.seeds import rng_for
+from tradenas.space import Chain
 
 NET = network(chain())
 
@@ -92,6 +93,21 @@ def test_a_machine_of_sums_is_learnt_between_neighbours_too(op: str, error: floa
     latency, rng = Latency(net, found.table, runtime=runtime), rng_for(0, "woven")
     for _ in range(30):
         assert latency.exact(net.space.sample(rng)) > 0.0
+
+
+def test_every_number_of_indicators_is_in_a_table_of_fronts_that_lie_in_blocks() -> None:
+    """Whatever reads them: a recurrent cell wants closed channels in their places, a dense step leaves them out."""
+    names, clock = tuple("abcdefghi"), Clock()
+    space = Chain(
+        depths=(1,), ops=("dense", "gru"), widths=(4, 8), activations=("relu",), norms=("none",), dropouts=(0.0,),
+        lookbacks=(2, 4), groups=("g", "h", "k"),
+    ).space(dict(zip(names, "gghhhkkkk", strict=True)))  # fmt: skip
+    net = Network(space, Layout(groups=tuple("gghhhkkkk"), transforms=("zscore",), names=names))
+    runtime = FakeWoven(clock)
+    found = measure(net, DEVICE, effort=QUICK, most=30, runtime=runtime, clock=clock, draws=5)
+    latency, rng = Latency(net, found.table, runtime=runtime), rng_for(0, "fronts")
+    for _ in range(60):
+        assert latency.exact(space.sample(rng)) > 0.0
 
 
 @pytest.mark.parametrize("at", [0.1, 0.4, 0.7])

@@ -53,6 +53,8 @@ def covering(network: Network) -> Iterator[Architecture]:
 def numbers_open(network: Network, lies: Callable[[int], str]) -> Iterator[Architecture]:
     """With each lookback, of the numbers of open indicators that lie alike in memory the least, a middle and the most.
 
+    With each first op of a chain: some read only the open channels, others want all of them in their places.
+
     Args:
         network: over the space.
         lies: `Runtime.lies`; where it says nothing, none.
@@ -71,7 +73,8 @@ def numbers_open(network: Network, lies: Callable[[int], str]) -> Iterator[Archi
     for each in alike.values():
         for gone in dict.fromkeys((each[0], each[len(each) // 2], each[-1])):
             for lookback in space["input/lookback"].options:
-                yield pinned(space, {**open_, **ways[gone], "input/lookback": lookback})
+                for op in space["layer0/op"].options if "layer0/op" in space else ("",):
+                    yield pinned(space, {**open_, **ways[gone], "input/lookback": lookback, "layer0/op": op})
 
 
 def rounding_kind(options: Sequence[Option], option: Option) -> Option:
@@ -145,9 +148,12 @@ def needed(
     drawn = [network.space.sample(rng) for _ in range(draws)]
     found: Needed = {}
     rows: dict[tuple[str, int, int], set[int]] = defaultdict(set)
-    covered = [*covering(network), *numbers_open(network, runtime.lies)]
-    for a in dict.fromkeys([*covered, network.space.largest(), *also, *drawn]):
+    # Of architectures that are looked at for their fronts alone, the other parts are not asked for.
+    every = dict.fromkeys([*covering(network), network.space.largest(), *also, *drawn], False)
+    for a, front in (every | dict.fromkeys(numbers_open(network, runtime.lies), True) | every).items():
         for placed in runtime.parts(network.standalone(a, seed=0)):
+            if front and not placed.part.is_front:
+                continue
             key = placed.part.key
             rows[key].add(placed.rows)
             found.setdefault(key, (placed, rows[key]))

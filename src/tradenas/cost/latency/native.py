@@ -8,16 +8,14 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tradenas.cost.latency.parts import Part, Placed
+from tradenas.cost.latency.parts import Part
 from tradenas.cost.latency.runtimes import RUNTIMES, ProgramRuntime
 from tradenas.cost.latency.samples import Sample
 from tradenas.cost.latency.timing import Call
 from tradenas.errors import ConfigError
 from tradenas.formats.program import Program
-from tradenas.nn import Network
 from tradenas.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -69,16 +67,11 @@ class C(ProgramRuntime):
         return {**super().versions(), "compiler": f"{command[0]} {told.stdout.strip()} {' '.join(loader.FLAGS)}"}
 
     def lies(self, channels: int) -> str:
+        """In vectors of 16, 8 and 4; rows that end where these do are not copied."""
         from tradenas.formats.c.layout import chunks
 
         found = chunks(channels)
         return "+".join(str(c.width) for c in found) + ("" if found[-1].used == found[-1].width else " padded")
-
-    def parts(self, network: Network) -> list[Placed]:
-        """Rows of indicators lie in vectors of 16, 8 and 4, and where these end with the rows they are not copied."""
-        found = super().parts(network)
-        rows = [replace(p.part, form=f"{p.part.form}, in {self.lies(p.part.c_in)}") for p in found]
-        return [p._replace(part=part) if p.part.is_front else p for p, part in zip(found, rows, strict=True)]
 
     def recipe(self, part: Part, rows: int) -> dict[Sample, float]:
         """Input and sink on few and on many rows tell what they take in between: their times lie on a line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -135,10 +136,17 @@ class ProgramRuntime(Runtime):
         """Calls of programs."""
 
     def parts(self, network: Network) -> list[Placed]:
-        found = cut(program_of(network), woven=self.woven and network.stack is None)
+        found = [self._laid(p) for p in cut(program_of(network), woven=self.woven and network.stack is None)]
         if not self.stream:
             return found
         return [Placed(p.part, 1, p.owner) for p in found if p.part.form != "trim"]
+
+    def _laid(self, placed: Placed) -> Placed:
+        """The front with how its input lies."""
+        part = placed.part
+        if not part.is_front or not (words := self.lies(part.c_in)):
+            return placed
+        return placed._replace(part=replace(part, form=f"{part.form}, in {words}"))
 
     def unseen(self, network: Network) -> Iterable[Part]:
         return _crops(network, woven=self.woven)
