@@ -53,7 +53,7 @@ SETTINGS = {
     "segments": [(s * n, s, lr) for s, n in ((16, 8), (16, 32), (64, 16)) for lr in RATES],
 }
 #: Which of them `make bench` tries, and the CPU seconds after which the best third goes on; then of the runs compared.
-SHORT = {"windows": [0, 1], "cone": [2, 5], "segments": [4, 5]}
+SHORT = {"windows": [0, 1], "cone": [2, 5], "segments": [4, 7]}
 RUNGS, BUDGET = {True: (1.0, 3.0, 9.0), False: (4.0, 9.0)}, {True: 12.0, False: 9.0}
 MARKS = (0.5, 0.7, 0.85)
 #: CPU seconds and validation loss, from the first step on.
@@ -155,8 +155,10 @@ def halved(trial: Trial, way: str, settings: list[Setting], rungs: tuple[float, 
 
 
 def until(curve: Curve, loss: float) -> float:
-    """CPU seconds until a loss was first reached."""
-    return next((spent for spent, reached in curve if reached <= loss), float("inf"))
+    """CPU seconds until a loss was reached and held: the median of a look and the two before it, as losses jump."""
+    looks = [found for _, found in curve]
+    held = ((curve[i][0], statistics.median(looks[i - 2 : i + 1])) for i in range(2, len(curve)))
+    return next((spent for spent, reached in held if reached <= loss), float("inf"))
 
 
 def figures(full: bool) -> Iterator[Figure]:
