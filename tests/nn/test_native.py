@@ -12,7 +12,7 @@ import torch
 from tradenas import loader
 from tradenas.nn import Mode, Network, hard, native
 from tradenas.nn.inputs import Layout
-from tradenas.nn.native import build
+from tradenas.nn.native import arena, build
 from tradenas.nn.native import path as module
 from tradenas.seeds import rng_for
 from tradenas.space import Cell, Chain
@@ -349,3 +349,16 @@ def test_a_network_that_some_inputs_were_left_out_of(op):
     x = torch.randn(3, alone.reach() - 1 + SCORED, 14, generator=torch.Generator().manual_seed(0))
     assert runs(alone, x, {}) == (op == "dense")
     same(passed(alone, x, {}), _off(alone, x, {}))
+
+
+def test_memory_is_used_again_and_bounded(monkeypatch):
+    monkeypatch.setattr(arena, "_free", {})
+    monkeypatch.setattr(arena, "_held", 0)
+    first = arena.Arena(100_000).address
+    assert arena.Arena(99_000).address == first  # of nearly the same size
+    for floats in range(200_000, 4_000_000, 150_000):
+        arena.Arena(floats)
+        held = sum(4 * len(m) for waiting in arena._free.values() for m in waiting)
+        assert held == arena._held <= arena.KEPT_BYTES
+    arena.Arena(arena.KEPT_BYTES)  # four times as many bytes: not kept
+    assert arena._held <= arena.KEPT_BYTES
