@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from search.worlds import QUICK, market, task
-from tradenas.nn import hard
+from tradenas.nn import hard, native, network
 from tradenas.nn.merge import Merge
+from tradenas.nn.native import run_cells
 from tradenas.search.base import METHODS
 from tradenas.space import Cell
 
@@ -24,7 +25,14 @@ DATA = market(rows=1200)
 )  # fmt: skip
 def test_search(kind, settings, monkeypatch):
     runs, own = [], Merge.run
-    monkeypatch.setattr(Merge, "run", lambda *given: runs.append(1) or own(*given))
+    monkeypatch.setattr(Merge, "run", lambda *given: runs.append("in PyTorch") or own(*given))
+
+    def compiled(*given):
+        signal = run_cells(*given)
+        runs.extend([] if signal is None else ["compiled"])
+        return signal
+
+    monkeypatch.setattr(network, "run_cells", compiled)
     one = task(data=DATA, choices=CELL.space())
     made = METHODS[kind](training=replace(QUICK, epochs=2, segment=64, batch=256), num_ranked=3, **settings)
     state = made.init(one)
@@ -33,6 +41,8 @@ def test_search(kind, settings, monkeypatch):
     assert not torch.equal(torch.cat([p.detach().flatten() for p in state.network.parameters()]), before)
     assert all(log.get("skipped", 0.0) == 0.0 for log in logs)
     assert bool(runs) == (kind not in ("gdas", "spos"))
+    if native.available() and kind in ("darts", "fairdarts"):
+        assert "compiled" in runs
     best = max(state.scored, key=lambda c: c.scores["ic"]).architecture
     alone = state.network.inherit(one.space.fix(best))
     x_BTF = torch.from_numpy(DATA.x_TF[None, :200])
