@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from tradenas.splits import Span
 from tradenas.train.moves import adamw, clipped
 from tradenas.train.stream import stream
 
+if os.environ.get("TRADENAS_NATIVE") == "0":
+    pytest.skip("compiled paths: TRADENAS_NATIVE is 0", allow_module_level=True)
 try:
     loader.compiler()
 except loader.NoCompiler as error:

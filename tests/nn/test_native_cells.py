@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 
 import pytest
@@ -18,6 +19,8 @@ from tradenas.search.parts.relaxation import softmax
 from tradenas.seeds import rng_for
 from tradenas.space import Cell
 
+if os.environ.get("TRADENAS_NATIVE") == "0":
+    pytest.skip("compiled cells: TRADENAS_NATIVE is 0", allow_module_level=True)
 try:
     loader.compiler()
 except loader.NoCompiler as error_:
